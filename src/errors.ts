@@ -1,0 +1,168 @@
+/**
+ * Every error that Troupe raises: one class, one stable code each, and a remedy for each code.
+ * Codes cross process borders and are part of the public interface; `instanceof` is not.
+ */
+
+/** Code → what a person can do about it. Grouped by layer, lowest first. */
+export const REMEDIES = {
+  // general
+  ERR_INTERNAL: 'this is a bug in Troupe: please report it with the stack',
+  ERR_INVALID_OPTION: 'correct the named option',
+  ERR_CLOSED: 'start a new runtime; a closed one cannot be used again',
+
+  // actor
+  ERR_ACTOR_TYPE: 'correct the actor class; the message names the member',
+  ERR_ACTOR_NAME: "use 1 to 64 characters of [A-Za-z0-9_-], not starting with '$'",
+  ERR_NAME_TAKEN: 'choose another name, or stop the actor that has it',
+  ERR_UNKNOWN_TYPE: 'import the module that declares the actor class before it is spawned by name',
+  ERR_UNKNOWN_MESSAGE: 'mark the method with @handles(), or send one of the messages the class handles',
+  ERR_PAYLOAD: 'send plain data, binary data, TensorData or refs',
+  ERR_STALE_INCARNATION: 'this code belongs to an incarnation that has ended; use ctx.signal to stop it early',
+  ERR_ASK_TIMEOUT:
+    'the outcome is unknown: ask again only if the message may be applied twice, or raise timeoutMs',
+  ERR_ASK_ABORTED: 'the caller aborted the ask; the outcome is unknown',
+  ERR_ASK_CYCLE: 'answer with ctx.deferReply(), or pipe the inner ask with ctx.pipeToSelf()',
+  ERR_MAILBOX_FULL: 'slow the sender down, or raise mailbox.maxMessages or mailbox.maxBytes',
+  ERR_ACTOR_STOPPED: 'the actor has stopped: spawn it again, or watch it to learn of its end in time',
+  ERR_ACTOR_FAILED: 'see the cause; the supervisor decided what became of the actor',
+  ERR_ACTOR_NOT_FOUND: 'no such actor: check the path, or spawn it first',
+  ERR_ACTOR_START: 'see the cause: the constructor or onStart failed, and nothing was started',
+  ERR_STOP_TIMEOUT: 'raise shutdownMs, or make onStop and long handlers heed ctx.signal',
+  ERR_REPLY_LOST: 'the deferred reply was never given; settle it before the actor stops',
+
+  // supervision
+  ERR_RESTART_INTENSITY: 'see the cause: the child kept failing; mend it, or raise maxRestarts or withinMs',
+  ERR_LEASE_EXPIRED: 'the parent did not come back within leaseMs; raise it if it needs longer',
+
+  // isolation
+  ERR_NOT_LOADABLE: "give the class its module: @actor('name', { module: import.meta.url })",
+  ERR_MODULE_LOAD: 'see the cause: the module failed to load in the thread',
+  ERR_THREAD_EXITED: 'the thread ended by itself: do not call process.exit in an actor',
+  ERR_THREAD_FAILED: 'see the cause: an error outside any handler ended the thread',
+  ERR_THREAD_LIMIT: 'raise resourceLimits for this actor, or use less memory',
+  ERR_NODE_LOST: 'the node went silent; what it was doing may or may not have happened',
+} as const satisfies Record<`ERR_${string}`, string>
+
+export type ErrorCode = keyof typeof REMEDIES
+
+/** Facts about an error: the value got, the limit, names. Must survive the wire: plain data only. */
+export type ErrorData = Readonly<Record<string, unknown>>
+
+/**
+ * An error of Troupe's own. `message` says what happened, with the value got and the limit, then the remedy.
+ */
+export class TroupeError extends Error {
+  readonly code: ErrorCode
+  readonly remedy: string
+  readonly data: ErrorData
+
+  constructor(code: ErrorCode, what: string, options: { data?: ErrorData; cause?: unknown } = {}) {
+    const remedy: string = REMEDIES[code]
+    super(`${what}. Remedy: ${remedy}`, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = 'TroupeError'
+    this.code = code
+    this.remedy = remedy
+    this.data = options.data ?? {}
+  }
+}
+
+/**
+ * An expected refusal, thrown by a handler: the asker gets it, the actor lives on.
+ *
+ * @example throw new Rejected('OUT_OF_STOCK', 'no more of 4711', { article: 4711 })
+ */
+export class Rejected extends Error {
+  /** The user's own code; stable, free to choose. */
+  readonly code: string
+  readonly data: ErrorData
+
+  constructor(code: string, message: string = code, data: ErrorData = {}) {
+    super(message)
+    this.name = 'Rejected'
+    this.code = code
+    this.data = data
+  }
+}
+
+/** Has this error the given code? Works for errors that crossed a process border. */
+export function hasCode(error: unknown, code: ErrorCode): error is TroupeError {
+  return error instanceof Error && (error as { code?: unknown }).code === code
+}
+
+/** An error as plain data, for the wire and for logs. */
+export interface ErrorInfo {
+  readonly name: string
+  readonly message: string
+  readonly code?: string
+  readonly data?: ErrorData
+  readonly stack?: string
+  readonly cause?: ErrorInfo
+}
+
+/** How deep a chain of causes is followed: beyond it the rest is dropped (chains can be cyclic). */
+const MAX_CAUSE_DEPTH = 16
+
+/** Turns anything thrown into plain data; the chain of causes is kept up to 16 deep. */
+export function errorInfo(error: unknown, depth = 0): ErrorInfo {
+  if (!(error instanceof Error)) return { name: 'NonError', message: describe(error) }
+  const { code, data } = error as { code?: unknown; data?: unknown }
+  const cause = error.cause
+  return {
+    name: error.name,
+    message: error.message,
+    ...(typeof code === 'string' ? { code } : {}),
+    ...(isRecord(data) ? { data } : {}),
+    ...(error.stack === undefined ? {} : { stack: error.stack }),
+    ...(cause === undefined || depth >= MAX_CAUSE_DEPTH ? {} : { cause: errorInfo(cause, depth + 1) }),
+  }
+}
+
+/** The inverse of {@link errorInfo}: a TroupeError or Rejected where it was one, else a plain Error. */
+export function errorFromInfo(info: ErrorInfo): Error {
+  let error: Error
+  if (info.name === 'Rejected') {
+    error = new Rejected(info.code ?? 'REJECTED', info.message, info.data)
+  } else if (info.code !== undefined && Object.hasOwn(REMEDIES, info.code)) {
+    error = new TroupeError(info.code as ErrorCode, '', info.data === undefined ? {} : { data: info.data })
+    error.message = info.message
+  } else {
+    error = new Error(info.message)
+    error.name = info.name
+    if (info.code !== undefined) Object.assign(error, { code: info.code })
+    if (info.data !== undefined) Object.assign(error, { data: info.data })
+  }
+  if (info.stack !== undefined) error.stack = info.stack
+  if (info.cause !== undefined) error.cause = errorFromInfo(info.cause)
+  return error
+}
+
+/** The chain of causes as lines, outermost first: what a person reads when a job fails. */
+export function causalChain(error: unknown): string[] {
+  const lines: string[] = []
+  for (let at: unknown = error; at !== undefined && lines.length <= MAX_CAUSE_DEPTH; ) {
+    const info = errorInfo(at)
+    lines.push(`${info.code ?? info.name}: ${info.message}`)
+    at = at instanceof Error ? at.cause : undefined
+  }
+  return lines
+}
+
+/** A short rendering of a value for an error message: never throws, at most 80 characters. */
+export function describe(value: unknown): string {
+  let text: string
+  if (typeof value === 'string') text = JSON.stringify(value)
+  else if (typeof value === 'bigint') text = `${value}n`
+  else if (typeof value === 'function') text = `function ${value.name || '(anonymous)'}`
+  else if (typeof value === 'object' && value !== null) {
+    try {
+      text = JSON.stringify(value) ?? Object.prototype.toString.call(value)
+    } catch {
+      text = Object.prototype.toString.call(value)
+    }
+  } else text = String(value)
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
