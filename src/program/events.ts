@@ -1,0 +1,115 @@
+/**
+ * What a job tells about itself, in order of happening: for the command line, `--json` lines and embedding programs.
+ * Plain data: every event can be serialised as it is.
+ */
+
+/** The parts of a step that a worker spends its time in. */
+export const STEP_PHASES = ['data', 'compute', 'push', 'barrier', 'pull'] as const
+
+/**
+ * `data`: waiting for the batch; `compute`: forward and backward; `push`: writing the gradient; `barrier`: waiting
+ * until every rank has pushed and the servers have updated; `pull`: reading the new weights.
+ */
+export type StepPhase = (typeof STEP_PHASES)[number]
+
+/** Milliseconds spent in each phase. */
+export type PhaseTimes = Readonly<Record<StepPhase, number>>
+
+/** Loss and metrics of a step or an epoch by name, as the program's user code sees them: over all ranks. */
+export type Logs = Readonly<Record<string, number>>
+
+/** Once, before the first step: what runs where. */
+export interface JobStarted {
+  readonly event: 'started'
+  readonly job: string
+  /** TensorFlow backend of the workers: `native`, `wasm` or `js`. */
+  readonly backend: string
+  /** Versions that results depend on: `node`, `tfjs`, `backend`. */
+  readonly versions: Readonly<Record<string, string>>
+  readonly workers: number
+  readonly parameterServers: number
+  readonly seed: number
+  /** Steps from beginning to end, if the program said how many epochs it trains; else null. */
+  readonly totalSteps: number | null
+  /** Rows of the first dataset opened, if its size is known. */
+  readonly rowsPerEpoch: number | null
+}
+
+/** A step was closed by every parameter server. */
+export interface JobStep {
+  readonly event: 'step'
+  /** From 1: how many steps are closed. */
+  readonly step: number
+  /** From 0; by the first dataset opened. */
+  readonly epoch: number
+  readonly loss: number
+  readonly metrics: Logs
+  /** Rows of this step over all ranks. */
+  readonly rows: number
+  readonly totalSteps: number | null
+}
+
+/** An epoch of the program ended: the logs that its callbacks saw. */
+export interface JobEpochEnd {
+  readonly event: 'epochEnd'
+  readonly epoch: number
+  /** How many steps were closed by then. */
+  readonly step: number
+  readonly logs: Logs
+}
+
+/** An actor of the job failed or was killed. */
+export interface JobFailure {
+  readonly event: 'failure'
+  /** Name within the job: `worker-1`, `ps-0`. */
+  readonly actor: string
+  readonly reason: string
+  /** The step that was open for this actor, if known. */
+  readonly step: number | null
+  /** The fault that caused it, as given to `--kill`; null if nobody planned it. */
+  readonly fault: string | null
+}
+
+/** A failed actor is back at work: its first step after the failure has begun. */
+export interface JobRestored {
+  readonly event: 'restored'
+  readonly actor: string
+  /** The first step that it computes. */
+  readonly step: number
+  /** Steps that the program was taken through by the journal, without computing. */
+  readonly replayedSteps: number
+  /** From the failure to the beginning of that step. */
+  readonly seconds: number
+}
+
+/** A line that user code or an actor of the job logged. */
+export interface JobLog {
+  readonly event: 'log'
+  readonly actor: string
+  readonly level: 'debug' | 'info' | 'warn' | 'error'
+  readonly message: string
+}
+
+/** The last event of a job that ended well. A job that did not rejects its `done` with the causal chain. */
+export interface JobDone {
+  readonly event: 'done'
+  /** `accuracy` of what `main` returned on the chief; null if it returned none. */
+  readonly accuracy: number | null
+  readonly steps: number
+  readonly seconds: number
+  /** Rows trained on, over the time from the first step's begin to the last step's end. */
+  readonly rowsPerSecond: number
+  readonly restarts: number
+  /** Whether the weights are bit-equal to those of the undisturbed run. */
+  readonly exact: boolean
+  /** If not exact: since which step and why. */
+  readonly exactNote: string | null
+  readonly weightsSha256: string
+  readonly backend: string
+  /** Where step time went, by worker name, over all its incarnations. */
+  readonly phases: Readonly<Record<string, PhaseTimes>>
+  /** What `main` returned on the chief, if it can be serialised; else null. */
+  readonly result: unknown
+}
+
+export type JobEvent = JobStarted | JobStep | JobEpochEnd | JobFailure | JobRestored | JobLog | JobDone
