@@ -17,7 +17,8 @@ export const REMEDIES = {
   ERR_UNKNOWN_TYPE: 'import the module that declares the actor class before it is spawned by name',
   ERR_UNKNOWN_MESSAGE: 'mark the method with @handles(), or send one of the messages the class handles',
   ERR_PAYLOAD: 'send plain data, binary data, TensorData or refs',
-  ERR_STALE_INCARNATION: 'this code belongs to an incarnation that has ended; use ctx.signal to stop it early',
+  ERR_STALE_INCARNATION:
+    'this code belongs to an incarnation that has ended; use ctx.signal to stop it early',
   ERR_ASK_TIMEOUT:
     'the outcome is unknown: ask again only if the message may be applied twice, or raise timeoutMs',
   ERR_ASK_ABORTED: 'the caller aborted the ask; the outcome is unknown',
@@ -41,6 +42,30 @@ export const REMEDIES = {
   ERR_THREAD_FAILED: 'see the cause: an error outside any handler ended the thread',
   ERR_THREAD_LIMIT: 'raise resourceLimits for this actor, or use less memory',
   ERR_NODE_LOST: 'the node went silent; what it was doing may or may not have happened',
+
+  // transport and node
+  ERR_ADDRESS_TAKEN: 'give each node its own id; a node that starts again needs a greater incarnation',
+  ERR_SEND_BUFFER_FULL:
+    'slow the sender down, or raise remoting.maxPairMessages or remoting.maxPairBytes: the receiver is unreachable or slow',
+  ERR_TOO_MANY_ASKS: 'slow the askers down, or raise remoting.maxPendingAsks',
+  ERR_NODE_FENCED: 'the cluster has declared this node incarnation down: start the node again',
+
+  // simulation
+  ERR_SIMULATION_FAILED: 'see the cause; the replay line repeats this run',
+  ERR_SIMULATION_IMPURE:
+    'use the injected Clock, Random and ports: a simulation must not touch the machine; load modules and files before it',
+  ERR_SIMULATION_BUSY: 'await the simulation that is under way: one process runs one at a time',
+  ERR_EXPLORATION_FAILED: 'run the replay line of a failing seed, and mend what it shows',
+
+  // data
+  ERR_DATASET: 'correct the dataset descriptor, or the rows asked for',
+  ERR_DATA_READ: 'see the cause: check the path and that the file can be read',
+  ERR_DATA_FORMAT: 'fetch the file again, or correct the descriptor if the file is right',
+
+  // tensor
+  ERR_BACKEND_UNAVAILABLE: 'choose another with --backend, or none: the best that loads is taken then',
+  ERR_BACKEND_CANNOT_TRAIN:
+    'install the native library of @tensorflow/tfjs-node-gpu, train with --backend js (slow), or change the layer',
 } as const satisfies Record<`ERR_${string}`, string>
 
 export type ErrorCode = keyof typeof REMEDIES
@@ -139,7 +164,7 @@ export function errorFromInfo(info: ErrorInfo): Error {
 /** The chain of causes as lines, outermost first: what a person reads when a job fails. */
 export function causalChain(error: unknown): string[] {
   const lines: string[] = []
-  for (let at: unknown = error; at !== undefined && lines.length <= MAX_CAUSE_DEPTH; ) {
+  for (let at: unknown = error; at !== undefined && lines.length <= MAX_CAUSE_DEPTH;) {
     const info = errorInfo(at)
     lines.push(`${info.code ?? info.name}: ${info.message}`)
     at = at instanceof Error ? at.cause : undefined
