@@ -4,9 +4,14 @@
  */
 const immediate = setImmediate
 
+/** Is a turn being asked for right now? Lets the guard's hook tell the simulation's own turns from a program's. */
+export const turn = { asked: false }
+
 /** Calls `callback` when every microtask and `process.nextTick` that is queued, or queued by those, has run. */
 export function afterTurn(callback: () => void): void {
+  turn.asked = true
   immediate(callback)
+  turn.asked = false
 }
 
 /** Waits for `turns` turns of the event loop: each drains all microtasks, and one round of `setImmediate`. */
