@@ -10,13 +10,17 @@ export const REMEDIES = {
   ERR_INVALID_OPTION: 'correct the named option',
   ERR_CLOSED: 'start a new runtime; a closed one cannot be used again',
 
+  // wire
+  ERR_PAYLOAD: 'send plain data, binary data, TensorData or refs',
+  ERR_FRAME: 'the sender is not a Troupe node, or the bytes were damaged on the way; the field names the place',
+  ERR_PROTOCOL_VERSION: 'run the same version of Troupe on every node',
+
   // actor
   ERR_ACTOR_TYPE: 'correct the actor class; the message names the member',
   ERR_ACTOR_NAME: "use 1 to 64 characters of [A-Za-z0-9_-], not starting with '$'",
   ERR_NAME_TAKEN: 'choose another name, or stop the actor that has it',
   ERR_UNKNOWN_TYPE: 'import the module that declares the actor class before it is spawned by name',
   ERR_UNKNOWN_MESSAGE: 'mark the method with @handles(), or send one of the messages the class handles',
-  ERR_PAYLOAD: 'send plain data, binary data, TensorData or refs',
   ERR_STALE_INCARNATION:
     'this code belongs to an incarnation that has ended; use ctx.signal to stop it early',
   ERR_ASK_TIMEOUT:
@@ -64,6 +68,7 @@ export const REMEDIES = {
 
   // tensor
   ERR_BACKEND_UNAVAILABLE: 'choose another with --backend, or none: the best that loads is taken then',
+  ERR_TENSOR_DTYPE: 'convert the tensor first: tfjs holds float32, int32, bool, complex64 and string',
   ERR_BACKEND_CANNOT_TRAIN:
     'install the native library of @tensorflow/tfjs-node-gpu, train with --backend js (slow), or change the layer',
 } as const satisfies Record<`ERR_${string}`, string>

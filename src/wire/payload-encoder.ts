@@ -1,0 +1,248 @@
+/// <reference lib="es2024.string" />
+import { errorInfo, hasCode, TroupeError, type ErrorInfo } from '../errors.js'
+import { BodyWriter } from './body.js'
+import { isPlainText, MAX_ARGUMENT_DEPTH, MAX_CONTAINERS, MAX_KEYS } from './plain.js'
+import { TAG_MARK } from './scan.js'
+import { ARRAY_BUFFER_TAG, BINARIES, BUFFER_TAG, isReservedTag, TAGS } from './tags.js'
+import { TensorData } from './tensor-data.js'
+import type { ValueHooks } from './value-hooks.js'
+
+const MIN_INT64 = -(2n ** 63n)
+const MAX_UINT64 = 2n ** 64n - 1n
+
+/**
+ * Turns arguments into what msgpackr can write without extensions: special values become tags, binary ones go
+ * into the body. The slow twin of `isPlain`, which sees to it that most messages never come here. Works on a copy
+ * of the containers, keeps the path to where it is, and names it in the error.
+ */
+export class PayloadEncoder {
+  readonly body = new BodyWriter()
+  readonly #hooks: ValueHooks | undefined
+  readonly #path: string[] = []
+  /** The containers that hold the current value, outermost first. */
+  readonly #ancestors: object[] = []
+  /** How long the path was at each of them. */
+  readonly #steps: number[] = []
+  #containersLeft = MAX_CONTAINERS
+  /** Levels that tags add to those of the ancestors. */
+  #tagDepth = 0
+
+  constructor(hooks: ValueHooks | undefined) {
+    this.#hooks = hooks
+  }
+
+  /** @throws TroupeError ERR_PAYLOAD naming the path to a value that cannot be sent */
+  encode(args: readonly unknown[]): unknown[] {
+    return args.map((value, index) => this.#at(`args[${index}]`, value))
+  }
+
+  #at(step: string, value: unknown): unknown {
+    this.#path.push(step)
+    const wire = this.#value(value)
+    this.#path.pop()
+    return wire
+  }
+
+  #value(value: unknown): unknown {
+    switch (typeof value) {
+      case 'string':
+        return this.#text(value)
+      case 'number':
+        return Object.is(value, -0) ? tag(TAGS.number, '-0') : value
+      case 'boolean':
+        return value
+      case 'bigint':
+        return value >= MIN_INT64 && value <= MAX_UINT64 ? value : tag(TAGS.bigint, value.toString(16))
+      case 'undefined':
+        return tag(TAGS.undefined, null)
+      case 'object':
+        return value === null ? null : this.#object(value)
+      default:
+        throw this.#refuse(typeof value)
+    }
+  }
+
+  #text(text: string): unknown {
+    if (isPlainText(text)) return text
+    return tag(
+      TAGS.utf16,
+      Array.from({ length: text.length }, (_, i) => text.charCodeAt(i)),
+    )
+  }
+
+  #object(value: object): unknown {
+    if (this.#ancestors.length + this.#tagDepth >= MAX_ARGUMENT_DEPTH) {
+      throw this.#refuse(this.#cycle() ?? `nested deeper than ${MAX_ARGUMENT_DEPTH} levels`)
+    }
+    if (--this.#containersLeft < 0) throw this.#refuse(`more than ${MAX_CONTAINERS} objects in one payload`)
+    this.#ancestors.push(value)
+    this.#steps.push(this.#path.length)
+    const wire = this.#container(value)
+    this.#ancestors.pop()
+    this.#steps.pop()
+    return wire
+  }
+
+  #container(value: object): unknown {
+    if (Array.isArray(value) && Object.getPrototypeOf(value) === Array.prototype) return this.#array(value)
+    const prototype: unknown = Object.getPrototypeOf(value)
+    if (prototype === Object.prototype || prototype === null) {
+      return this.#record(value as Record<string, unknown>)
+    }
+    if (value instanceof TensorData) return this.#tensor(value)
+    if (prototype === Date.prototype) return tag(TAGS.date, (value as Date).getTime())
+    if (prototype === Map.prototype) return this.#map(value as Map<unknown, unknown>)
+    if (prototype === Set.prototype) return this.#set(value as Set<unknown>)
+    if (ArrayBuffer.isView(value)) {
+      const wire = this.#binary(value, prototype)
+      if (wire !== undefined) return wire
+    }
+    if (prototype === ArrayBuffer.prototype)
+      return this.#block(ARRAY_BUFFER_TAG, new Uint8Array(value as ArrayBuffer))
+    const taken = this.#hooks?.encode(value)
+    if (taken !== undefined) return this.#foreign(taken)
+    if (value instanceof Error) return this.#error(value)
+    throw this.#refuse(className(value))
+  }
+
+  #array(values: readonly unknown[]): unknown[] {
+    const wire: unknown[] = []
+    for (let i = 0; i < values.length; i++) {
+      if (values[i] === undefined && !(i in values)) {
+        this.#path.push(`[${i}]`)
+        throw this.#refuse('hole in an array')
+      }
+      wire.push(this.#at(`[${i}]`, values[i]))
+    }
+    return wire
+  }
+
+  #record(record: Readonly<Record<string, unknown>>): unknown {
+    const keys = Object.keys(record)
+    const [first] = keys
+    const odd =
+      (keys.length === 1 && first?.startsWith(TAG_MARK)) ||
+      keys.length > MAX_KEYS ||
+      keys.some(key => key === '__proto__' || !isPlainText(key))
+    if (odd) {
+      return this.#tagged(TAGS.object, () =>
+        keys.flatMap(key => [this.#text(key), this.#at(propertyStep(key), record[key])]),
+      )
+    }
+    const wire: Record<string, unknown> = {}
+    for (const key of keys) wire[key] = this.#at(propertyStep(key), record[key])
+    return wire
+  }
+
+  #map(map: ReadonlyMap<unknown, unknown>): unknown {
+    return this.#tagged(TAGS.map, () =>
+      [...map].flatMap(([key, value], i) => [
+        this.#at(`.keys()[${i}]`, key),
+        this.#at(typeof key === 'string' ? `.get(${JSON.stringify(key)})` : `.values()[${i}]`, value),
+      ]),
+    )
+  }
+
+  #set(set: ReadonlySet<unknown>): unknown {
+    return this.#tagged(TAGS.set, () => [...set].map((value, i) => this.#at(`.values()[${i}]`, value)))
+  }
+
+  #tensor(tensor: TensorData): unknown {
+    if (tensor.moved) throw this.#refuse('TensorData that was moved before')
+    return tag(TAGS.tensor, this.body.add(tensor.dtype, tensor.shape, tensor.bytes, tensor.name))
+  }
+
+  #binary(view: ArrayBufferView, prototype: unknown): unknown {
+    const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength)
+    if (prototype === Buffer.prototype) return this.#block(BUFFER_TAG, bytes)
+    const { name } = view.constructor
+    return BINARIES.get(name)?.prototype === prototype ? this.#block(name, bytes) : undefined
+  }
+
+  #block(name: string, bytes: Uint8Array): unknown {
+    return tag(name, this.body.add('uint8', [bytes.byteLength], bytes))
+  }
+
+  #foreign([name, data]: readonly [string, unknown]): unknown {
+    if (isReservedTag(name)) throw this.#refuse(`a hook used the codec's own tag '${name}'`)
+    return this.#tagged(name, () => this.#value(data))
+  }
+
+  /** An error must get through whatever hangs on it: data that cannot be sent are dropped, and it says so. */
+  #error(error: Error): unknown {
+    return this.#tagged(TAGS.error, () => this.#errorInfo(errorInfo(error)))
+  }
+
+  #errorInfo(info: ErrorInfo): unknown {
+    const { name, message, code, data, stack, cause } = info
+    this.#tagDepth += 1
+    const wire = {
+      name: wellFormed(name),
+      message: wellFormed(message),
+      ...(code === undefined ? {} : { code: wellFormed(code) }),
+      ...(data === undefined ? {} : { data: this.#errorData(data) }),
+      ...(stack === undefined ? {} : { stack: wellFormed(stack) }),
+      ...(cause === undefined ? {} : { cause: this.#errorInfo(cause) }),
+    }
+    this.#tagDepth -= 1
+    return wire
+  }
+
+  #errorData(data: unknown): unknown {
+    const blocks = this.body.descriptors.length
+    const steps = this.#path.length
+    const levels = this.#ancestors.length
+    const tagDepth = this.#tagDepth
+    try {
+      return this.#at('.data', data)
+    } catch (error) {
+      if (!hasCode(error, 'ERR_PAYLOAD')) throw error
+      this.body.truncate(blocks)
+      this.#path.length = steps
+      this.#ancestors.length = this.#steps.length = levels
+      this.#tagDepth = tagDepth
+      return { dropped: wellFormed(error.message) }
+    }
+  }
+
+  /** A tag and what it holds nest one deeper than the value they stand for. */
+  #tagged(name: string, data: () => unknown): unknown {
+    this.#tagDepth += 1
+    const wire = tag(name, data())
+    this.#tagDepth -= 1
+    return wire
+  }
+
+  /** If an ancestor holds itself: shortens the path to the first place where it comes back, and says so. */
+  #cycle(): string | undefined {
+    const again = this.#ancestors.findIndex((value, i) => this.#ancestors.indexOf(value) < i)
+    const first = this.#ancestors[again]
+    if (first === undefined) return undefined
+    this.#path.length = this.#steps[again] ?? 0
+    return `cyclic, the same object as ${this.#path.slice(0, this.#steps[this.#ancestors.indexOf(first)]).join('')}`
+  }
+
+  #refuse(what: string): TroupeError {
+    const path = this.#path.join('')
+    return new TroupeError('ERR_PAYLOAD', `${path}: ${what}`, { data: { path, what } })
+  }
+}
+
+function tag(name: string, data: unknown): Record<string, unknown> {
+  return { [TAG_MARK + name]: data }
+}
+
+const IDENTIFIER = /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u
+
+function propertyStep(key: string): string {
+  return IDENTIFIER.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`
+}
+
+function wellFormed(text: string): string {
+  return isPlainText(text) ? text : text.toWellFormed().replace(/^\uFEFF+/, '')
+}
+
+function className(value: object): string {
+  const name: unknown = (value.constructor as { name?: unknown } | undefined)?.name
+  return typeof name === 'string' && name !== '' ? `instance of ${name}` : 'instance of a class'
+}

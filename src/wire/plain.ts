@@ -1,0 +1,78 @@
+/// <reference lib="es2024.string" />
+import { TAG_MARK } from './scan.js'
+
+/** Containers in one payload. A graph that shares parts can unfold without end; this ends it. */
+export const MAX_CONTAINERS = 1 << 22
+
+/**
+ * How deep containers may nest in arguments. Less than a scan allows, for what the frame adds on top: two levels of
+ * header, up to two of a leaf's tag, and the causes of an error.
+ */
+export const MAX_ARGUMENT_DEPTH = 100
+
+const MIN_INT64 = -(2n ** 63n)
+const MAX_UINT64 = 2n ** 64n - 1n
+
+/** msgpackr writes the size of an object in 16 bits. */
+export const MAX_KEYS = 0xffff
+
+let containersLeft = 0
+
+/**
+ * Can msgpackr write this as it is, and will it be the same when read? False for anything special and anything
+ * refused: the encoder sorts them. The walk is the price of strictness on every message, so it allocates nothing.
+ */
+export function isPlain(values: readonly unknown[]): boolean {
+  containersLeft = MAX_CONTAINERS
+  return isPlainArray(values, 0)
+}
+
+function isPlainArray(values: readonly unknown[], depth: number): boolean {
+  for (let i = 0; i < values.length; i++) if (!isPlainValue(values[i], depth)) return false
+  return true
+}
+
+function isPlainValue(value: unknown, depth: number): boolean {
+  switch (typeof value) {
+    case 'string':
+      return isPlainText(value)
+    case 'number':
+      return value !== 0 || !Object.is(value, -0)
+    case 'boolean':
+      return true
+    case 'object':
+      return value === null || isPlainContainer(value, depth + 1)
+    case 'bigint':
+      return value >= MIN_INT64 && value <= MAX_UINT64
+    default:
+      return false
+  }
+}
+
+function isPlainContainer(value: object, depth: number): boolean {
+  if (depth > MAX_ARGUMENT_DEPTH || --containersLeft < 0) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (prototype === Array.prototype) {
+    return Array.isArray(value) && isPlainArray(value, depth)
+  }
+  if (prototype !== Object.prototype && prototype !== null) return false
+  const record = value as Record<string, unknown>
+  let count = 0
+  for (const key in record) {
+    if (!isPlainKey(key) || ++count > MAX_KEYS) return false
+    if (!isPlainValue(record[key], depth)) return false
+  }
+  return true
+}
+
+const TAG_MARK_CODE = TAG_MARK.charCodeAt(0)
+const BYTE_ORDER_MARK = 0xfeff
+
+function isPlainKey(key: string): boolean {
+  return key.charCodeAt(0) !== TAG_MARK_CODE && key !== '__proto__' && isPlainText(key)
+}
+
+/** Not so: lone surrogates, which UTF-8 lacks, and a byte order mark in front, which readers take away. */
+export function isPlainText(text: string): boolean {
+  return text.isWellFormed() && text.charCodeAt(0) !== BYTE_ORDER_MARK
+}

@@ -1,0 +1,28 @@
+import { decodeFrame, encodeFrame } from './frame.js'
+import type { Envelope } from './envelope.js'
+import type { ValueHooks } from './value-hooks.js'
+
+const ENVELOPE: Envelope = { kind: 'tell', target: '/' }
+
+/**
+ * What would arrive if these arguments went to another process. The given ones and the result are frozen (plain
+ * objects and arrays, deeply): an actor that changes what it has sent, or what it was sent, and so works only while
+ * both sides share memory, fails where it does so.
+ *
+ * @throws TroupeError ERR_PAYLOAD naming the path to an argument that cannot be sent
+ */
+export function roundTrip(args: readonly unknown[], hooks?: ValueHooks): unknown[] {
+  const arrived = decodeFrame(encodeFrame(ENVELOPE, '', args, hooks), hooks).args
+  for (const value of args) freeze(value)
+  for (const value of arrived) freeze(value)
+  return arrived
+}
+
+/** Comes after a successful encoding, which bounds depth and excludes cycles. */
+function freeze(value: unknown): void {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (!Array.isArray(value) && prototype !== Object.prototype && prototype !== null) return
+  Object.freeze(value)
+  for (const part of Object.values(value)) freeze(part)
+}
