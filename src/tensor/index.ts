@@ -1,0 +1,5 @@
+export { BACKEND_NAMES, type BackendName } from './backend-name.js'
+export { selectBackend, type Backend, type SelectOptions } from './backend.js'
+export { fingerprintDifferences, type ComputeFingerprint } from './fingerprint.js'
+export { backendError, checkTrainable, missingGradients, type MissingGradient } from './trainable.js'
+export { fromTensorData, readInto, toTensorData } from './transfer.js'
