@@ -29,7 +29,7 @@ export const LAYERS = {
   program: row([...BASE, 'wire', 'training', 'tensor', 'data'], ['@tensorflow/', 'tsx', 'zod']),
 
   // look at the runtime from outside
-  observe: row([...BASE, 'wire', 'actor', 'supervision', 'training']),
+  observe: row([...BASE, 'wire', 'actor', 'supervision', 'training', 'program']),
   chaos: row([...BASE, 'wire', 'transport', 'actor', 'supervision', 'node', 'training'], ['zod']),
   simulation: row(
     [...BASE, 'wire', 'transport', 'checkpoint', 'actor', 'supervision', 'node', 'training', 'chaos'],

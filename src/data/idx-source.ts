@@ -58,7 +58,7 @@ class IdxSource implements DatasetSource {
     if (labels.shape.length !== 1)
       badFormat(labels.name, 'dimensions', `${labels.shape.length}`, '1: a label a row')
     if (labels.shape[0] !== stored) {
-      badFormat(labels.name, 'rows', `${labels.shape[0]}`, `${stored}, as many as ${images.name}`)
+      badFormat(labels.name, 'rows', String(labels.shape[0]), `${stored}, as many as ${images.name}`)
     }
     const range = resolveRange(descriptor.range, stored, images.name)
     this.#first = range.from

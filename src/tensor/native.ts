@@ -48,7 +48,7 @@ function probePackage(packageName: string, require: NodeJS.Require): NativeProbe
     require(packageName)
     return { found: true, packageName, tensorflow: String(binding.TF_Version) }
   } catch (error) {
-    const message = (error instanceof Error ? error.message : String(error)).split('\n', 1)[0]
+    const message = (error instanceof Error ? error.message : String(error)).split('\n', 1)[0] ?? ''
     return { found: false, why: `${short} is installed but its native library does not load: ${message}` }
   }
 }

@@ -134,7 +134,7 @@ function visitLayer(layer: Layer, fed: boolean, prefix: string, visit: Visit): v
 
 function gradientKernels(layer: Layer, className: string): GradientKernels | undefined {
   const { activation } = layer as { activation?: { getClassName(): string } }
-  const key = `${className} ${activation?.getClassName()}`
+  const key = `${className} ${activation?.getClassName() ?? ''}`
   return Object.hasOwn(KERNELS, key)
     ? KERNELS[key]
     : Object.hasOwn(KERNELS, className)
@@ -158,7 +158,7 @@ const MISSING_KERNEL = /Kernel '(\w+)' not registered for backend '(\w+)'/
 export function backendError(error: unknown): unknown {
   const match = error instanceof Error ? MISSING_KERNEL.exec(error.message) : null
   if (match === null) return error
-  const [, kernel, tfjsName] = match
+  const [, kernel = '', tfjsName = ''] = match
   const backend = Object.entries(TFJS_BACKENDS).find(([, name]) => name === tfjsName)?.[0] ?? tfjsName
   return new TroupeError('ERR_BACKEND_CANNOT_TRAIN', `the ${backend} backend has no kernel ${kernel}`, {
     data: { backend, kernels: [kernel] },

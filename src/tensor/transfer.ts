@@ -16,7 +16,7 @@ export function toTensorData(tensor: Tfjs.Tensor): TensorData {
   const shape = [...tensor.shape]
   switch (tensor.dtype) {
     case 'string':
-      return TensorData.ofStrings(tensor.dataSync<'string'>() as unknown as string[], shape)
+      return TensorData.ofStrings(tensor.dataSync<'string'>(), shape)
     case 'float32':
     case 'complex64':
       return TensorData.of(tensor.dtype, Float32Array.from(tensor.dataSync()), shape)

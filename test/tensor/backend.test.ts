@@ -86,9 +86,7 @@ t.test('native: an addon that loads is taken first, from wherever node-pre-gyp w
     message: /tfjs-node-gpu brings another copy of @tensorflow\/tfjs: install the one of version 4/,
   })
   const { KernelBackend } = tf
-  tf.registerBackend('tensorflow', () =>
-    Object.assign(Object.create(KernelBackend.prototype), { dispose() {} }),
-  )
+  tf.registerBackend('tensorflow', () => Object.assign(new KernelBackend(), { dispose() {} }))
   t.teardown(() => tf.removeBackend('tensorflow'))
   t.match(await selectBackend({ require }), {
     name: 'native',
@@ -172,7 +170,7 @@ const KINDS: readonly (readonly [rowShape: number[], make: () => tf.layers.Layer
   [[4, 4, 4, 2], () => layers.conv3d({ filters: 2, kernelSize: 2 })],
   [IMAGE, () => layers.depthwiseConv2d({ kernelSize: 2 })],
   [IMAGE, () => layers.separableConv2d({ filters: 2, kernelSize: 2 })],
-  [[3, 6, 6, 2], () => layers.convLstm2d({ filters: 2, kernelSize: 2 }) as tf.layers.Layer],
+  [[3, 6, 6, 2], () => layers.convLstm2d({ filters: 2, kernelSize: 2 })],
   [SEQUENCE, () => layers.maxPooling1d({ poolSize: 2 })],
   [IMAGE, () => layers.maxPooling2d({ poolSize: 2 })],
   [IMAGE, () => layers.averagePooling2d({ poolSize: 2 })],
@@ -185,10 +183,7 @@ const KINDS: readonly (readonly [rowShape: number[], make: () => tf.layers.Layer
   [[6], () => layers.dropout({ rate: 0.5 })],
   [SEQUENCE, () => layers.lstm({ units: 4 })],
   [SEQUENCE, () => layers.gru({ units: 4 })],
-  [
-    SEQUENCE,
-    () => layers.bidirectional({ layer: layers.simpleRNN({ units: 4 }) as never, mergeMode: 'concat' }),
-  ],
+  [SEQUENCE, () => layers.bidirectional({ layer: layers.simpleRNN({ units: 4 }), mergeMode: 'concat' })],
   [SEQUENCE, () => layers.timeDistributed({ layer: layers.dense({ units: 4 }) })],
   [[2, ...IMAGE], () => layers.timeDistributed({ layer: layers.conv2d({ filters: 2, kernelSize: 2 }) })],
   [[6], () => layers.prelu()],
