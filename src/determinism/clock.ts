@@ -15,6 +15,8 @@ export const Clock = token<Clock>('Clock')
 export interface Timer {
   /** Does nothing if it has fired or was cancelled. */
   cancel(): void
+  /** May the process end while this timer is pending? A new timer holds it. */
+  hold(held: boolean): void
 }
 
 /** The machine's clock. Its timers keep the process alive until they fire or are cancelled. */
@@ -29,6 +31,12 @@ export class SystemClock implements Clock {
 
   after(delayMs: number, callback: () => void): Timer {
     const handle = setTimeout(callback, Math.max(0, delayMs))
-    return { cancel: () => clearTimeout(handle) }
+    return {
+      cancel: () => clearTimeout(handle),
+      hold: held => {
+        if (held) handle.ref()
+        else handle.unref()
+      },
+    }
   }
 }

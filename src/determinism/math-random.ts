@@ -1,0 +1,27 @@
+import { SeededRandom } from './random.js'
+
+/** Holds `Math.random` of this thread; see {@link seedMathRandom}. */
+export interface MathRandomSeed {
+  /** From now on `Math.random` is the stream of this seed, from its beginning. */
+  reseed(seed: number): void
+  /** Gives the engine's own `Math.random` back. */
+  restore(): void
+}
+
+/**
+ * Replaces `Math.random` in this thread by a seeded stream: what user code and TensorFlow.js draw becomes a
+ * function of the seed. For threads that run a user's program; nothing of Troupe's own draws from it.
+ */
+export function seedMathRandom(seed: number): MathRandomSeed {
+  const original = Math.random
+  let stream = new SeededRandom(seed)
+  Math.random = () => stream.next()
+  return {
+    reseed: next => {
+      stream = new SeededRandom(next)
+    },
+    restore: () => {
+      Math.random = original
+    },
+  }
+}

@@ -1,0 +1,78 @@
+import { z } from 'zod'
+import { DEFAULT_ASK_TIMEOUT_MS } from '../actor/ask.js'
+import type { Logger } from '../actor/logger.js'
+import { parseOptions } from '../config/parse.js'
+import type { Clock, Random, Scheduler, Token } from '../determinism/index.js'
+import { compileSupervision, type Supervision, type SupervisionOptions } from '../supervision/index.js'
+
+/** A service for actors' constructors: `constructor(@inject(Token) service: Service)`. */
+export interface Provider<T = unknown> {
+  readonly token: Token<T> | (new (...args: never[]) => T)
+  readonly value: T
+}
+
+export interface TroupeOptions {
+  /** Names the runtime in events and logs. @default 'troupe' */
+  readonly name?: string
+  /** Seeds `ctx.random` and backoff jitter. @default drawn from the machine */
+  readonly seed?: number
+  /** Milliseconds until an ask without a timeout of its own fails with ERR_ASK_TIMEOUT. @default 5000 */
+  readonly askTimeoutMs?: number
+  /**
+   * Freezes payloads and sends them through the codec, so that what works inline works remotely. For tests: slow.
+   * @default false
+   */
+  readonly strictPayloads?: boolean
+  /** How the actors spawned by the runtime itself are supervised. */
+  readonly supervision?: SupervisionOptions
+  /** Services for constructors. */
+  readonly provide?: readonly Provider[]
+  /** Where the runtime's and the actors' words go. @default nowhere, but a failed runtime is told on stderr */
+  readonly log?: Logger
+  /** @default the machine's */
+  readonly clock?: Clock
+  /** @default seeded with `seed` */
+  readonly random?: Random
+  /** @default the event loop */
+  readonly scheduler?: Scheduler
+}
+
+export const DEFAULT_NAME = 'troupe'
+
+const method = <T>(...names: string[]) =>
+  z
+    .custom<T>(
+      value =>
+        typeof value === 'object' &&
+        value !== null &&
+        names.every(name => typeof (value as Record<string, unknown>)[name] === 'function'),
+      `expected an object with ${names.join(', ')}`,
+    )
+    .optional()
+
+const schema = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,64}$/, 'expected 1 to 64 of [A-Za-z0-9_-]')
+    .default(DEFAULT_NAME),
+  seed: z.number().int().min(0).max(0xffffffff).optional(),
+  askTimeoutMs: z.number().positive().default(DEFAULT_ASK_TIMEOUT_MS),
+  strictPayloads: z.boolean().default(false),
+  supervision: z.custom<SupervisionOptions>().default({}),
+  provide: z.array(z.custom<Provider>(value => typeof value === 'object' && value !== null)).default([]),
+  log: method<Logger>('debug', 'info', 'warn', 'error'),
+  clock: method<Clock>('now', 'monotonic', 'after'),
+  random: method<Random>('next', 'below', 'fork'),
+  scheduler: method<Scheduler>('microtask', 'immediate'),
+})
+
+/** Runtime options with their defaults. */
+export type RuntimeOptions = Omit<z.output<typeof schema>, 'supervision'> & {
+  readonly supervision: Supervision
+}
+
+/** @throws ERR_INVALID_OPTION naming the option */
+export function compileOptions(options: TroupeOptions): RuntimeOptions {
+  const given = parseOptions(schema, options, 'runtime option')
+  return { ...given, supervision: compileSupervision(given.supervision) }
+}

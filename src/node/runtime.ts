@@ -1,0 +1,159 @@
+import 'reflect-metadata'
+import { container, type DependencyContainer } from 'tsyringe'
+import { Actor } from '../actor/actor.js'
+import { AskDeadlines } from '../actor/ask-deadlines.js'
+import { Cell } from '../actor/cell.js'
+import { DEFAULT_CHILD_SPEC } from '../actor/child-spec.js'
+import { withConstruction } from '../actor/constructing.js'
+import { ActorContext, Args } from '../actor/context.js'
+import { SPAWNED, type DeathReason } from '../actor/death.js'
+import { Dispatcher } from '../actor/dispatcher.js'
+import { events } from '../actor/events.js'
+import type { Host } from '../actor/host.js'
+import type { LocalIncarnation } from '../actor/local-incarnation.js'
+import { Logger, SILENT } from '../actor/logger.js'
+import { reservedType } from '../actor/protocol.js'
+import type { RefTarget } from '../actor/ref.js'
+import type { ActorSystem, Counters } from '../actor/system.js'
+import {
+  Clock,
+  entropySeed,
+  Random,
+  Scheduler,
+  SeededRandom,
+  SystemClock,
+  SystemScheduler,
+} from '../determinism/index.js'
+import { Supervisor, supervisionOf } from '../supervision/index.js'
+import { roundTrip, type ValueHooks } from '../wire/index.js'
+import { AbsentTarget } from './absent-target.js'
+import type { RuntimeOptions } from './options.js'
+import { refHooks } from './ref-hooks.js'
+import { ThreadHost } from './thread-host.js'
+
+class Root extends Actor {}
+
+/** The actors of one machine and what they share. Several can live in one process: nothing here is global. */
+export class Runtime implements ActorSystem {
+  readonly name: string
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+  readonly dispatcher: Dispatcher
+  readonly deadlines: AskDeadlines
+  readonly askTimeoutMs: number
+  readonly strictPayloads: boolean
+  readonly counters: Counters = { deadLetters: 0, lateReplies: 0, rejectedTells: 0, suppressedErrors: 0 }
+  readonly root: Cell
+  /** How refs travel. */
+  readonly hooks: ValueHooks
+  /** Constructor parameters of actors are resolved from it. */
+  readonly container: DependencyContainer
+  /** Where a path leads that no local actor has. */
+  elsewhere: (path: string) => RefTarget = path => new AbsentTarget(this, path)
+
+  readonly #options: RuntimeOptions
+  readonly #onEnded: (reason: DeathReason) => void
+  #incarnations = 0
+
+  constructor(options: RuntimeOptions, onEnded: (reason: DeathReason) => void) {
+    this.#options = options
+    this.#onEnded = onEnded
+    this.name = options.name
+    this.clock = options.clock ?? new SystemClock()
+    this.random = options.random ?? new SeededRandom(options.seed ?? entropySeed())
+    this.log = options.log ?? SILENT
+    const scheduler = options.scheduler ?? new SystemScheduler()
+    this.dispatcher = new Dispatcher(scheduler)
+    this.deadlines = new AskDeadlines(this.clock)
+    this.askTimeoutMs = options.askTimeoutMs
+    this.strictPayloads = options.strictPayloads
+    this.hooks = refHooks(path => this.resolve(path))
+    this.container = container.createChildContainer()
+    this.container.register(Clock, { useValue: this.clock })
+    this.container.register(Random, { useValue: this.random })
+    this.container.register(Scheduler, { useValue: scheduler })
+    this.container.register(Logger, { useValue: this.log })
+    for (const { token, value } of options.provide) this.container.register(token, { useValue: value })
+    this.root = new Cell(this, undefined, '', reservedType(Root, '$root'), undefined, DEFAULT_CHILD_SPEC)
+    this.root.start(SPAWNED, undefined, () => undefined)
+  }
+
+  nextIncarnation(): number {
+    return ++this.#incarnations
+  }
+
+  construct(incarnation: LocalIncarnation, cell: Cell): Actor {
+    const { ctor, injected } = cell.type
+    if (!injected) {
+      return withConstruction(
+        incarnation,
+        token => this.#scope(incarnation, cell).resolve(token),
+        () => new ctor(),
+      )
+    }
+    const scope = this.#scope(incarnation, cell)
+    return withConstruction(
+      incarnation,
+      token => scope.resolve(token),
+      () => scope.resolve(ctor),
+    )
+  }
+
+  /** The container as one actor's constructor sees it. */
+  #scope(incarnation: LocalIncarnation, cell: Cell): DependencyContainer {
+    const scope = this.container.createChildContainer()
+    scope.register(ActorContext, { useValue: incarnation })
+    scope.register(Args, { useValue: cell.args })
+    return scope
+  }
+
+  host(cell: Cell): Host | undefined {
+    return cell.spec.isolation === 'thread' ? new ThreadHost(cell, this) : undefined
+  }
+
+  supervise(cell: Cell): Supervisor {
+    return new Supervisor(cell, cell === this.root ? this.#options.supervision : supervisionOf(cell.type))
+  }
+
+  find(path: string): Cell | undefined {
+    let cell: Cell | undefined = this.root
+    for (const name of path.split('/')) {
+      if (name === '') continue
+      cell = cell.children?.get(name)
+      if (cell === undefined) return undefined
+    }
+    return cell
+  }
+
+  resolve(path: string): RefTarget {
+    return this.find(path) ?? this.elsewhere(path)
+  }
+
+  transmit(payload: unknown, packed: boolean): unknown {
+    if (packed) return roundTrip(payload as unknown[], this.hooks)
+    return payload === undefined ? undefined : roundTrip([payload], this.hooks)[0]
+  }
+
+  lateReply(path: string, message: string): void {
+    this.counters.lateReplies++
+    if (events.lateReply.hasSubscribers) events.lateReply.publish({ runtime: this.name, path, message })
+  }
+
+  deadLetter(path: string, message: string, sender: string | undefined, cause: string): void {
+    this.counters.deadLetters++
+    if (events.deadLetter.hasSubscribers) {
+      events.deadLetter.publish({ runtime: this.name, path, message, sender, cause })
+    }
+  }
+
+  suppressed(path: string, error: unknown): void {
+    this.counters.suppressedErrors++
+    if (events.suppressed.hasSubscribers) events.suppressed.publish({ runtime: this.name, path, error })
+    this.log.warn(`${path}: an error had nowhere to go`, { error: String(error) })
+  }
+
+  rootEnded(reason: DeathReason): void {
+    this.#onEnded(reason)
+  }
+}

@@ -1,0 +1,130 @@
+import { causalChain, TroupeError } from '../errors.js'
+import type { Actor, ActorClass } from '../actor/actor.js'
+import type { Cell } from '../actor/cell.js'
+import type { SpawnOptions } from '../actor/child-spec.js'
+import type { DeathReason, Terminated } from '../actor/death.js'
+import { typeOf } from '../actor/protocol.js'
+import { ActorRef } from '../actor/ref.js'
+import type { Counters } from '../actor/system.js'
+import { viewOf, type ActorView } from './inspect.js'
+import { compileOptions, type TroupeOptions } from './options.js'
+import { Runtime } from './runtime.js'
+
+/**
+ * A runtime: the tree of actors of this process, embedded.
+ *
+ * @example
+ * ```ts
+ * await using troupe = await Troupe.start()
+ * const counter = await troupe.spawn(Counter, { name: 'counter' })
+ * counter.tell.add(2)
+ * await counter.ask.count() // 2
+ * ```
+ */
+export class Troupe implements AsyncDisposable {
+  /** @internal */
+  readonly runtime: Runtime
+  /** How the runtime ended: closed, or failed with the causal chain. Never rejects. */
+  readonly closed: Promise<DeathReason>
+  #close!: (reason: DeathReason) => void
+  #closing: Promise<void> | undefined
+
+  private constructor(options: TroupeOptions) {
+    this.closed = new Promise(resolve => {
+      this.#close = resolve
+    })
+    const compiled = compileOptions(options)
+    const hasLog = compiled.log !== undefined
+    this.runtime = new Runtime(compiled, reason => {
+      if (reason.kind === 'failed') this.#tellFailure(reason.cause, hasLog)
+      void this.#end(reason)
+    })
+  }
+
+  /** @throws ERR_INVALID_OPTION naming the option, the value got and what is accepted */
+  // oxlint-disable-next-line typescript/require-await -- a transport to connect makes it wait
+  static async start(options: TroupeOptions = {}): Promise<Troupe> {
+    return new Troupe(options)
+  }
+
+  /**
+   * Starts a top-level actor; resolves once its `onStart` did.
+   *
+   * @throws ERR_ACTOR_NAME, ERR_NAME_TAKEN, ERR_ACTOR_TYPE, ERR_INVALID_OPTION; ERR_ACTOR_START with the cause when it
+   * failed to start; ERR_CLOSED
+   */
+  async spawn<A extends Actor>(type: ActorClass<A>, options: SpawnOptions): Promise<ActorRef<A>> {
+    this.#open()
+    const registered = typeOf(type)
+    const cell = await this.runtime.root.spawnChild(registered, options, undefined)
+    return new ActorRef<A>(cell, registered, undefined)
+  }
+
+  /** Stops an actor; resolves once it is gone. It is not restarted. */
+  async stop(ref: ActorRef): Promise<void> {
+    await this.#find(ref)?.stop()
+  }
+
+  /** Ends an actor without its hooks, as a crash would; its child spec decides whether it is started again. */
+  kill(ref: ActorRef): void {
+    this.#find(ref)?.kill()
+  }
+
+  /** Resolves once when the actor dies for good, at once if it is dead. A restart is not a death. */
+  whenTerminated(ref: ActorRef): Promise<Terminated> {
+    return new Promise(resolve => {
+      ref.target.watch({
+        path: '/',
+        terminated: (target, incarnation, reason) => resolve({ path: target.path, incarnation, reason }),
+      })
+    })
+  }
+
+  /** The address of an actor by its path. Nothing is checked: asks to a path without an actor fail. */
+  lookup<A extends Actor>(type: ActorClass<A>, path: string): ActorRef<A> {
+    return new ActorRef<A>(this.runtime.resolve(path), typeOf(type), undefined)
+  }
+
+  /** The tree of actors, as it is now. */
+  inspect(): ActorView {
+    return viewOf(this.runtime.root)
+  }
+
+  /** What was lost or came too late so far. */
+  counters(): Readonly<Counters> {
+    return { ...this.runtime.counters }
+  }
+
+  /** Stops all actors in reverse order of their start; resolves once they are gone. */
+  close(): Promise<void> {
+    return this.#end({ kind: 'stopped' })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  #end(reason: DeathReason): Promise<void> {
+    return (this.#closing ??= (async () => {
+      await this.runtime.root.stop(reason)
+      this.runtime.deadlines.close()
+      this.#close(reason)
+    })())
+  }
+
+  #tellFailure(cause: unknown, hasLog: boolean): void {
+    const lines = causalChain(cause).map((line, depth) => `${depth === 0 ? '' : 'caused by '}${line}`)
+    const text = `runtime '${this.runtime.name}' failed: ${lines.join('\n  ')}`
+    if (hasLog) this.runtime.log.error(text)
+    else process.stderr.write(`${text}\n`)
+  }
+
+  #open(): void {
+    if (this.#closing === undefined) return
+    throw new TroupeError('ERR_CLOSED', `the runtime '${this.runtime.name}' is closed`)
+  }
+
+  #find(ref: ActorRef): Cell | undefined {
+    return this.runtime.find(ref.path)
+  }
+}
