@@ -1,0 +1,77 @@
+import type { JobEvent, JobStarted, Logs } from '../program/events.js'
+import { clockTime, count, decimal, duration, percent, plural } from './figures.js'
+import type { RunProgress } from './run-progress.js'
+
+/** What just happened, as a line to keep; undefined for what only moves the status. */
+export function happening(event: JobEvent): string | undefined {
+  switch (event.event) {
+    case 'started':
+      return startedLine(event)
+    case 'failure': {
+      const where = event.step === null ? '' : ` at step ${count(event.step)}`
+      const planned = event.fault === null ? '' : `, as planned (--kill ${event.fault})`
+      return `! ${event.actor} went down${where}: ${event.reason}${planned}`
+    }
+    case 'restored': {
+      const replayed = event.replayedSteps === 0 ? '' : `; ${plural(event.replayedSteps, 'step')} replayed`
+      return `+ ${event.actor} is back at step ${count(event.step)} after ${duration(event.seconds)}${replayed}`
+    }
+    case 'epochEnd':
+      return `  epoch ${event.epoch + 1} ended at step ${count(event.step)}: ${logsText(event.logs)}`
+    case 'log':
+      return `  ${event.actor} ${event.level === 'info' ? '' : `${event.level} `}| ${event.message}`
+    case 'step':
+    case 'done':
+      return undefined
+  }
+}
+
+function startedLine(event: JobStarted): string {
+  const versions = Object.entries(event.versions).map(([name, version]) => `${name} ${version}`)
+  const rows = event.rowsPerEpoch === null ? [] : [`${count(event.rowsPerEpoch)} rows an epoch`]
+  const steps = event.totalSteps === null ? [] : [plural(event.totalSteps, 'step')]
+  return [
+    `${event.job}: ${plural(event.workers, 'worker')}`,
+    plural(event.parameterServers, 'parameter server'),
+    ...rows,
+    ...steps,
+    `seed ${event.seed}`,
+    `backend ${event.backend} (${versions.join(', ')})`,
+  ].join(', ')
+}
+
+/** The pieces of the status, each as wide as its neighbours in time, so that a terminal's line does not dance. */
+export function statusParts(progress: RunProgress, atMs: number): { place: string; figures: string } {
+  const total = progress.totalSteps
+  const place = [
+    `epoch ${progress.epoch + 1}`,
+    total === null
+      ? `step ${count(progress.step)}`
+      : `step ${count(progress.step).padStart(count(total).length)}/${count(total)}`,
+  ]
+  const left = progress.secondsLeft(atMs)
+  if (left !== undefined) place.push(`${clockTime(left)} left`)
+  const rate = progress.rowsPerSecond(atMs)
+  const figures = [rate === undefined ? '- rows/s' : `${count(rate)} rows/s`]
+  if (progress.loss !== undefined) figures.push(`loss ${decimal(progress.loss)}`)
+  if (Object.keys(progress.metrics).length > 0) figures.push(logsText(progress.metrics))
+  figures.push(plural(progress.restarts, 'restart'))
+  if (progress.down.size > 0) figures.push(`waiting for ${[...progress.down].join(', ')}`)
+  return { place: place.join('  '), figures: figures.join('  ') }
+}
+
+/** The status as one line of plain text. */
+export function statusLine(progress: RunProgress, atMs: number): string {
+  const { place, figures } = statusParts(progress, atMs)
+  const part = progress.fraction
+  return `  ${place}${part === undefined ? '' : `  ${percent(part, 0)}`}  ${figures}`
+}
+
+/** tfjs shortens this one. */
+const METRIC_NAMES: Readonly<Record<string, string>> = { acc: 'accuracy', val_acc: 'val_accuracy' }
+
+function logsText(logs: Logs): string {
+  return Object.entries(logs)
+    .map(([name, value]) => `${METRIC_NAMES[name] ?? name} ${decimal(value)}`)
+    .join('  ')
+}
