@@ -138,7 +138,7 @@ function sourceOf(root: string, url: string): string | undefined {
 async function unloadedFiles(root: string, loaded: ReadonlySet<string>): Promise<string[]> {
   const unloaded: string[] = []
   for (const folder of SOURCES) {
-    const names = await readdir(join(root, folder), { recursive: true })
+    const names = await readdir(join(root, folder), { recursive: true }).catch((): string[] => [])
     for (const name of names.filter(file => file.endsWith('.ts') && !file.endsWith('.d.ts'))) {
       const file = join(folder, name).split(sep).join('/')
       if (!loaded.has(file) && hasCode(await readFile(join(root, file), 'utf8'))) unloaded.push(file)
