@@ -1,0 +1,10 @@
+export {
+  DEFAULT_PARAMETER_SERVERS,
+  DEFAULT_SEED,
+  DEFAULT_WORKERS,
+  MAX_PARAMETER_SERVERS,
+  MAX_SEED,
+  MAX_WORKERS,
+} from './job-limits.js'
+export { checkKill, KILL_FORMS, parseKill, type KillSpec } from './kill-spec.js'
+export { parseOptions } from './parse.js'
