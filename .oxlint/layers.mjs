@@ -26,7 +26,7 @@ export const LAYERS = {
   engines: row([...BASE]),
   tensor: row([...BASE, 'wire', 'engines'], ['@tensorflow/']),
   data: row([...BASE, 'wire', 'training', 'checkpoint']),
-  program: row([...BASE, 'wire', 'training', 'tensor', 'data'], ['@tensorflow/', 'tsx', 'zod']),
+  program: row([...BASE, 'wire', 'training', 'tensor', 'data', 'node'], ['@tensorflow/', 'tsx', 'zod']),
 
   // look at the runtime from outside
   observe: row([...BASE, 'wire', 'actor', 'supervision', 'training', 'program']),

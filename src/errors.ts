@@ -12,7 +12,8 @@ export const REMEDIES = {
 
   // wire
   ERR_PAYLOAD: 'send plain data, binary data, TensorData or refs',
-  ERR_FRAME: 'the sender is not a Troupe node, or the bytes were damaged on the way; the field names the place',
+  ERR_FRAME:
+    'the sender is not a Troupe node, or the bytes were damaged on the way; the field names the place',
   ERR_PROTOCOL_VERSION: 'run the same version of Troupe on every node',
 
   // actor
@@ -71,6 +72,23 @@ export const REMEDIES = {
   ERR_TENSOR_DTYPE: 'convert the tensor first: tfjs holds float32, int32, bool, complex64 and string',
   ERR_BACKEND_CANNOT_TRAIN:
     'install the native library of @tensorflow/tfjs-node-gpu, train with --backend js (slow), or change the layer',
+
+  // training
+  ERR_OPTIMIZER: 'use one of the optimizers that the message lists',
+  ERR_LAYOUT: 'use more parameter servers',
+  ERR_RANKS_DIVERGED:
+    'build the same model, with the same optimizers, on every rank: do not branch on ctx.rank before or between steps',
+  ERR_STALE_GENERATION: 'nothing to do: the job rolled back, and this message belongs to what was dropped',
+  ERR_REPLAY_DIVERGED:
+    'between steps, let the program depend on step results, data and seeded randomness only; do the rest in ctx.once()',
+  ERR_REPLAY_LOOKAHEAD: 'shuffle, batch, filter and prefetch before ctx.dataset(), not behind it',
+
+  // program
+  ERR_JOB_MODULE: 'export default defineJob({ workers, parameterServers, main })',
+  ERR_PROGRAM_FAILED: "see the cause: the job's main threw",
+  ERR_PROGRAM_KILLED: 'nothing to do if the kill was planned; the supervisor starts the program again',
+  ERR_PROGRAM_STOPPED: 'nothing to do: the job is stopping, and the program was in the middle of a step',
+  ERR_FAULT: 'write a fault as ACTOR@STEP or ACTOR@STEP/PHASE, for example worker-1@150/after-push:ps-0',
 } as const satisfies Record<`ERR_${string}`, string>
 
 export type ErrorCode = keyof typeof REMEDIES

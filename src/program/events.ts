@@ -3,17 +3,7 @@
  * Plain data: every event can be serialised as it is.
  */
 
-/** The parts of a step that a worker spends its time in. */
-export const STEP_PHASES = ['data', 'compute', 'push', 'barrier', 'pull'] as const
-
-/**
- * `data`: waiting for the batch; `compute`: forward and backward; `push`: writing the gradient; `barrier`: waiting
- * until every rank has pushed and the servers have updated; `pull`: reading the new weights.
- */
-export type StepPhase = (typeof STEP_PHASES)[number]
-
-/** Milliseconds spent in each phase. */
-export type PhaseTimes = Readonly<Record<StepPhase, number>>
+import type { PhaseTimes } from '../training/step-phase.js'
 
 /** Loss and metrics of a step or an epoch by name, as the program's user code sees them: over all ranks. */
 export type Logs = Readonly<Record<string, number>>

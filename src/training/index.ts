@@ -1,0 +1,38 @@
+/** The door `troupe/training`: for authors of training actors. Pure: no actor, no clock, no I/O. */
+export { BatchFeed, type GatherRows } from './batch-feed.js'
+export {
+  BatchRing,
+  DEFAULT_RING_SLOTS,
+  type BatchAddress,
+  type RingBatch,
+  type RingShape,
+} from './batch-ring.js'
+export { Bell, type BellListener } from './bell.js'
+export { ExchangeRegion, type PushRecord, type RegionShape } from './exchange-region.js'
+export { Journal, journalEntry, type JournalEntry, type JournalExtract } from './journal.js'
+export { assemble, MAX_SHARD_BYTES, planLayout, scatter, type Layout, type Slice } from './layout.js'
+export { Ledger, type PushHeader, type Verdict } from './ledger.js'
+export {
+  assertSameModel,
+  elementCount,
+  type ModelSpec,
+  type OptimizerUse,
+  type VariableSpec,
+} from './model-spec.js'
+export {
+  OPTIMIZER_NAMES,
+  optimizerSpec,
+  updateRule,
+  type ElementUpdate,
+  type OptimizerName,
+  type OptimizerSpec,
+  type UpdateRule,
+} from './optimizer.js'
+export { Permutation } from './permutation.js'
+export { reduceOutputs, TreeReduction } from './reduction.js'
+export { SamplePlan, type SamplePlanSpec } from './sample-plan.js'
+export { ShardArea, type VersionWait } from './shard-area.js'
+export { Shard, type ClosedStep, type RefusedPush, type ShardOptions, type ShardScan } from './shard.js'
+export type { SlotEntry } from './slot-table.js'
+export { STEP_PHASES, type PhaseTimes, type StepPhase } from './step-phase.js'
+export { weightsSha256 } from './weights-hash.js'

@@ -1,0 +1,75 @@
+import { TroupeError } from '../errors.js'
+import type { OptimizerSpec } from './optimizer.js'
+
+/** A variable of the model; its elements are float32. */
+export interface VariableSpec {
+  readonly name: string
+  /** Empty for a scalar. */
+  readonly shape: readonly number[]
+  /**
+   * Trainable ones are updated by an optimizer from gradients. The others are state that the program itself writes
+   * in a step (statistics of a BatchNorm): ranks push their values, and their mean over rows is everyone's next.
+   */
+  readonly trainable: boolean
+}
+
+/** An optimizer and what it updates. */
+export interface OptimizerUse {
+  readonly spec: OptimizerSpec
+  /** Indices into {@link ModelSpec.variables}, all of them trainable. */
+  readonly variables: readonly number[]
+}
+
+/** What every rank of a job must agree on before its first step. */
+export interface ModelSpec {
+  /** In program order. */
+  readonly variables: readonly VariableSpec[]
+  readonly optimizers: readonly OptimizerUse[]
+  /** Names of what a step returns to user code: the loss, then the metrics. */
+  readonly outputs: readonly string[]
+}
+
+/** Elements in a variable of this shape. */
+export function elementCount(shape: readonly number[]): number {
+  let count = 1
+  for (const size of shape) count *= size
+  return count
+}
+
+/**
+ * Throws unless both are the same in every name, shape and order.
+ *
+ * @throws ERR_RANKS_DIVERGED with both lists
+ */
+export function assertSameModel(known: ModelSpec, got: ModelSpec, rank: number): void {
+  const lists: [string, readonly string[], readonly string[]][] = [
+    ['variables', known.variables.map(variableText), got.variables.map(variableText)],
+    ['optimizers', known.optimizers.map(optimizerText), got.optimizers.map(optimizerText)],
+    ['outputs of a step', known.outputs, got.outputs],
+  ]
+  for (const [what, before, now] of lists) {
+    const at = firstDifference(before, now)
+    if (at === -1) continue
+    throw new TroupeError(
+      'ERR_RANKS_DIVERGED',
+      `the ${what} of rank ${rank} differ from the job's, first at position ${at}: ` +
+        `${now[at] ?? '(none)'} instead of ${before[at] ?? '(none)'}. ` +
+        `The job has [${before.join(', ')}]; rank ${rank} has [${now.join(', ')}]`,
+      { data: { rank, what, job: before, got: now } },
+    )
+  }
+}
+
+function firstDifference(a: readonly string[], b: readonly string[]): number {
+  for (let i = 0; i < Math.max(a.length, b.length); i++) if (a[i] !== b[i]) return i
+  return -1
+}
+
+function variableText(variable: VariableSpec): string {
+  return `${variable.name}[${variable.shape.join('x')}]${variable.trainable ? '' : ' (state)'}`
+}
+
+function optimizerText({ spec, variables }: OptimizerUse): string {
+  const options = Object.entries(spec.options).map(([name, value]) => `${name}=${value}`)
+  return `${spec.id}: ${spec.name}(${options.join(', ')}) of ${variables.length} variables`
+}
