@@ -55,6 +55,11 @@ export interface Envelope {
   readonly sender?: string | undefined
   /** Place in the ordered stream from sender to target. A gap is a loss. */
   readonly sequence?: number | undefined
+  /**
+   * The number of the ordered stream that `sequence` counts in; grows with each that the sending node begins, so that
+   * a receiver tells a new stream from a gap in the old one.
+   */
+  readonly stream?: number | undefined
   /** Ties an answer to its ask; chosen by the asker. */
   readonly correlation?: number | undefined
   /** How long the asker still waits, in milliseconds, when the frame was written. */
@@ -62,8 +67,6 @@ export interface Envelope {
   /** The asks that led here, oldest first: an ask back into one of these actors is a cycle. */
   readonly chain?: readonly ChainLink[] | undefined
   readonly trace?: TraceContext | undefined
-  /** The incarnation of the sender: with it a receiver tells a new stream from a gap in the old one. */
-  readonly senderIncarnation?: number | undefined
 }
 
 export type EnvelopeField = keyof Envelope
@@ -82,11 +85,11 @@ export function envelopeToWire(envelope: Envelope): unknown[] {
     envelope.targetIncarnation,
     envelope.sender,
     envelope.sequence,
+    envelope.stream,
     envelope.correlation,
     envelope.msLeft,
     envelope.chain,
     trace && (trace.state === undefined ? [trace.parent] : [trace.parent, trace.state]),
-    envelope.senderIncarnation,
   ]
   let length = MAX_LENGTH
   while (wire[length - 1] === undefined) length--
@@ -108,11 +111,11 @@ export function envelopeFromWire(wire: unknown): Envelope {
     targetIncarnation: optionalCount(values[2], 'targetIncarnation'),
     sender: values[3] == null ? undefined : text(values[3], 'sender'),
     sequence: optionalCount(values[4], 'sequence'),
-    correlation: optionalCount(values[5], 'correlation'),
-    msLeft: optionalMs(values[6]),
-    chain: values[7] == null ? undefined : chainFromWire(values[7]),
-    trace: values[8] == null ? undefined : traceFromWire(values[8]),
-    senderIncarnation: optionalCount(values[9], 'senderIncarnation'),
+    stream: optionalCount(values[5], 'stream'),
+    correlation: optionalCount(values[6], 'correlation'),
+    msLeft: optionalMs(values[7]),
+    chain: values[8] == null ? undefined : chainFromWire(values[8]),
+    trace: values[9] == null ? undefined : traceFromWire(values[9]),
   }
 }
 

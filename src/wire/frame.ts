@@ -1,9 +1,9 @@
-import { Packr, Unpackr } from 'msgpackr'
 import { TroupeError } from '../errors.js'
-import { aligned, ALIGNMENT, MAX_BODY_BYTES, readBlocks } from './body.js'
+import { aligned, ALIGNMENT, MAX_BODY_BYTES, readBlocks, type BodyWriter, type Descriptor } from './body.js'
 import { envelopeFromWire, envelopeToWire, type Envelope } from './envelope.js'
 import { badFrame } from './frame-error.js'
 import { glimpse } from './glimpse.js'
+import { pack, unpack } from './msgpack.js'
 import { PayloadDecoder } from './payload-decoder.js'
 import { PayloadEncoder } from './payload-encoder.js'
 import { isPlain } from './plain.js'
@@ -21,12 +21,11 @@ export interface Frame {
   readonly args: unknown[]
 }
 
-const packr = new Packr({ useRecords: false, useToJSON: false })
-const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true })
-
 /** An array of four: version, header, padding, body. */
 const FRAME_TOKEN = 0x94
 const HEADER_START = 2
+/** Envelope, name, arguments, descriptors. */
+const HEADER_LENGTH = 4
 const BIN8 = 0xc4
 const BIN16 = 0xc5
 const BIN32 = 0xc6
@@ -36,7 +35,7 @@ const BIN32_HEAD_BYTES = 5
 const PLACEHOLDER = 0xc8
 const TAIL_BYTES = 4
 
-const NO_DESCRIPTORS: readonly never[] = []
+const NO_DESCRIPTORS: readonly Descriptor[] = []
 
 /**
  * Writes one message as a frame: the msgpack value `[version, header, padding, body]` with the header
@@ -54,17 +53,23 @@ export function encodeFrame(
   args: readonly unknown[],
   hooks?: ValueHooks,
 ): Uint8Array {
-  if (isPlain(args)) return withoutBody(pack(envelope, name, args, NO_DESCRIPTORS))
+  if (isPlain(args)) return withoutBody(packHead(envelope, name, args, NO_DESCRIPTORS))
   const encoder = new PayloadEncoder(hooks)
   const wireArgs = encoder.encode(args)
   const { body } = encoder
-  const head = pack(envelope, name, wireArgs, body.descriptors)
+  const head = packHead(envelope, name, wireArgs, body.descriptors)
   return body.descriptors.length === 0 ? withoutBody(head) : withBody(head, body)
 }
 
-function pack(envelope: Envelope, name: string, args: readonly unknown[], descriptors: readonly unknown[]) {
+/** The whole frame, but for padding and body. */
+function packHead(
+  envelope: Envelope,
+  name: string,
+  args: readonly unknown[],
+  descriptors: readonly Descriptor[],
+): Uint8Array {
   const header = [envelopeToWire(envelope), name, args, descriptors]
-  return packr.pack([PROTOCOL_VERSION, header, PLACEHOLDER, PLACEHOLDER])
+  return pack([PROTOCOL_VERSION, header, PLACEHOLDER, PLACEHOLDER])
 }
 
 function withoutBody(head: Uint8Array): Uint8Array {
@@ -74,7 +79,7 @@ function withoutBody(head: Uint8Array): Uint8Array {
   return head
 }
 
-function withBody(head: Uint8Array, body: PayloadEncoder['body']): Uint8Array {
+function withBody(head: Uint8Array, body: BodyWriter): Uint8Array {
   const { byteLength } = body
   if (byteLength > MAX_BODY_BYTES) {
     throw new TroupeError(
@@ -106,27 +111,30 @@ export function decodeFrame(bytes: Uint8Array, hooks?: ValueHooks): Frame {
   if (bytes[0] !== FRAME_TOKEN) throw badFrame('frame', 'not a msgpack array of four')
   if (bytes[1] !== PROTOCOL_VERSION) throw wrongVersion(bytes[1])
   const { end, tagged } = scanValue(bytes, HEADER_START)
-  const bodyStart = readPadding(bytes, end)
-  const header = unpack(bytes.subarray(HEADER_START, end))
-  if (!Array.isArray(header) || header.length !== 4) {
-    throw badFrame('header', `must be an array of 4, got ${glimpse(header)}`)
-  }
-  const [wireEnvelope, name, args, descriptors] = header as unknown[]
+  const bodyStart = readTail(bytes, end)
+  const [wireEnvelope, name, args, descriptors] = unpackHeader(bytes, end)
   const envelope = envelopeFromWire(wireEnvelope)
   if (typeof name !== 'string') throw badFrame('name', `must be a string, got ${glimpse(name)}`)
   if (!Array.isArray(args)) throw badFrame('args', `must be an array, got ${glimpse(args)}`)
+  if (!tagged && bodyStart === bytes.length && isEmpty(descriptors)) return { envelope, name, args }
   const blocks = readBlocks(descriptors, bytes.subarray(bodyStart))
-  if (!tagged && blocks.length === 0) return { envelope, name, args }
   return { envelope, name, args: new PayloadDecoder(blocks, hooks).decode(args) }
 }
 
 /** The scan leaves nothing that msgpackr could refuse; were it to, that is the frame's fault all the same. */
-function unpack(header: Uint8Array): unknown {
+function unpackHeader(bytes: Uint8Array, end: number): readonly unknown[] {
+  let header: unknown
   try {
-    return unpackr.unpack(header)
+    header = unpack(bytes, HEADER_START, end)
   } catch (cause) {
     throw badFrame('header', 'msgpackr refused it', { cause })
   }
+  if (Array.isArray(header) && header.length === HEADER_LENGTH) return header
+  throw badFrame('header', `must be an array of ${HEADER_LENGTH}, got ${glimpse(header)}`)
+}
+
+function isEmpty(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 0
 }
 
 function wrongVersion(version: number | undefined): Error {
@@ -139,7 +147,10 @@ function wrongVersion(version: number | undefined): Error {
 }
 
 /** Checks padding and body; returns where the body's content starts. It ends where the frame ends. */
-function readPadding(bytes: Uint8Array, start: number): number {
+function readTail(bytes: Uint8Array, start: number): number {
+  if (bytes.length === start + TAIL_BYTES && bytes[start] === BIN8 && bytes[start + 1] === 0) {
+    if (bytes[start + 2] === BIN8 && bytes[start + 3] === 0) return bytes.length
+  }
   const padding = readBinary(bytes, start, 'padding')
   if (padding.length >= ALIGNMENT) {
     throw badFrame('padding', `must be shorter than ${ALIGNMENT} bytes, got ${padding.length}`)

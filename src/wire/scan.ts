@@ -50,7 +50,12 @@ function scanItems(bytes: Uint8Array, start: number, count: number, keyed: boole
   }
   let at = start
   for (let left = count; left > 0; left--) {
-    if (keyed) at = scanKey(bytes, at, count)
+    if (keyed) {
+      const key = at < length ? (bytes[at] as number) : 0
+      // Most keys are short, and neither a tag nor as long as the forbidden one.
+      if (count > 1 && key >= 0xa0 && key < 0xc0 && key !== PROTO_TOKEN) at += 1 + (key & 0x1f)
+      else at = scanKey(bytes, at, count)
+    }
     if (at >= length) throw refuse('ends in the middle of a container', length)
     const token = bytes[at++] as number
     if (token < 0x80 || token >= 0xe0) continue
@@ -136,6 +141,8 @@ function scanKey(bytes: Uint8Array, start: number, count: number): number {
 }
 
 const PROTO_KEY = Uint8Array.from('__proto__', character => character.charCodeAt(0))
+
+const PROTO_TOKEN = 0xa0 | PROTO_KEY.length
 
 function isProtoKey(bytes: Uint8Array, at: number): boolean {
   for (let i = 0; i < PROTO_KEY.length; i++) if (bytes[at + i] !== PROTO_KEY[i]) return false
