@@ -106,8 +106,8 @@ export class Cell implements RefTarget, Runnable {
       else successor.tell(handler, payload, sender)
       return
     }
-    const sent = this.system.strictPayloads ? this.system.transmit(payload, handler.packed) : payload
-    if (!this.enqueue(handler, sent, undefined)) this.#deadLetter(handler, sender, 'the mailbox is full')
+    if (!this.enqueue(handler, this.#outgoing(handler, payload), undefined))
+      this.#deadLetter(handler, sender, 'the mailbox is full')
   }
 
   ask(
@@ -123,12 +123,17 @@ export class Cell implements RefTarget, Runnable {
     const ask = new PendingAsk(this.system, this, handler.name, options, sender?.link())
     if (ask.settled) return ask.promise
     try {
-      const sent = this.system.strictPayloads ? this.system.transmit(payload, handler.packed) : payload
-      this.deliver(handler, sent, ask)
+      this.deliver(handler, this.#outgoing(handler, payload), ask)
     } catch (error) {
       ask.fail(error as Error)
     }
     return ask.promise
+  }
+
+  /** What goes into the mailbox: the payload itself, or for an isolated actor a frame, refused here if it cannot be one. */
+  #outgoing(handler: HandlerEntry, payload: unknown): unknown {
+    if (this.spec.isolation !== 'inline') return this.system.seal(handler, payload)
+    return this.system.strictPayloads ? this.system.transmit(payload, handler.packed) : payload
   }
 
   /** Takes an ask, a local one or one that came from elsewhere; what stands in its way is its failure. */
@@ -231,7 +236,18 @@ export class Cell implements RefTarget, Runnable {
     // an ended incarnation, or one that the cell gave up waiting for, has no effects
     if (incarnation.ended || incarnation.sequence !== sequence) return
     // a handler that deferred its reply has put something else in the delivery's place
-    if (delivery !== undefined && this.current === delivery) delivery.settle(value)
+    if (delivery !== undefined && this.current === delivery) {
+      let reply = value
+      if (this.system.strictPayloads && incarnation.host === undefined) {
+        try {
+          reply = this.system.transmit(value, false)
+        } catch (error) {
+          this.#threw(incarnation, sequence, delivery, error)
+          return
+        }
+      }
+      delivery.settle(reply)
+    }
     this.#idle()
   }
 

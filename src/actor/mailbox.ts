@@ -70,12 +70,13 @@ export class Mailbox {
 export function payloadBytes(payload: unknown, packed: boolean): number {
   if (typeof payload === 'string') return 2 * payload.length
   if (typeof payload !== 'object' || payload === null) return FLAT_PAYLOAD_BYTES
+  // first, since a sealed message is binary whatever its handler packs
+  if (ArrayBuffer.isView(payload) || payload instanceof ArrayBuffer) return payload.byteLength
   if (packed) {
     let sum = 0
     for (const argument of payload as unknown[]) sum += payloadBytes(argument, false)
     return sum
   }
-  if (ArrayBuffer.isView(payload) || payload instanceof ArrayBuffer) return payload.byteLength
   if (payload instanceof TensorData) return payload.bytes.byteLength
   return FLAT_PAYLOAD_BYTES
 }

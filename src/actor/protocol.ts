@@ -54,7 +54,7 @@ const marks = new WeakMap<object, HandlesOptions>()
  */
 export function handles(options: HandlesOptions = {}) {
   // legacy: (prototype, name, descriptor); standard: (method, context)
-  return (target: object, _context: unknown, descriptor?: TypedPropertyDescriptor<AnyMethod>): void => {
+  return (target: object, _context: unknown, descriptor?: PropertyDescriptor): void => {
     const method: unknown = descriptor === undefined ? target : descriptor.value
     if (typeof method !== 'function') {
       throw new TroupeError('ERR_ACTOR_TYPE', '@handles() marks methods, and this is none')

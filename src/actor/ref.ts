@@ -154,3 +154,18 @@ export function bindRefs(payload: unknown, packed: boolean, receiver: Sender): u
   }
   return payload
 }
+
+/** Binds the refs in spawn arguments: the value itself, or the fields of a plain object or array. */
+export function bindArgs(args: unknown, receiver: Sender): unknown {
+  if (args instanceof ActorRef) return args.boundTo(receiver)
+  if (typeof args !== 'object' || args === null || !holdsRefs(args)) return args
+  const bind = (value: unknown): unknown => (value instanceof ActorRef ? value.boundTo(receiver) : value)
+  if (Array.isArray(args)) return args.map(bind)
+  return Object.fromEntries(Object.entries(args).map(([key, value]) => [key, bind(value)]))
+}
+
+function holdsRefs(args: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(args)
+  if (!Array.isArray(args) && prototype !== Object.prototype && prototype !== null) return false
+  return Object.values(args).some(value => value instanceof ActorRef)
+}

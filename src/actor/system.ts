@@ -8,6 +8,7 @@ import type { Dispatcher } from './dispatcher.js'
 import type { Host } from './host.js'
 import type { LocalIncarnation } from './local-incarnation.js'
 import type { Logger } from './logger.js'
+import type { HandlerEntry } from './protocol.js'
 import type { RefTarget } from './ref.js'
 import type { ChildSupervisor } from './supervision-port.js'
 
@@ -45,6 +46,8 @@ export interface ActorSystem extends AskEnvironment {
   resolve(path: string): RefTarget
   /** A payload as it would arrive after a journey: for strictPayloads. */
   transmit(payload: unknown, packed: boolean): unknown
+  /** A message for an isolated actor as its host takes it. Throws ERR_PAYLOAD. */
+  seal(handler: HandlerEntry, payload: unknown): Uint8Array
   deadLetter(path: string, message: string, sender: string | undefined, cause: string): void
   suppressed(path: string, error: unknown): void
   /** The root gave up, or a significant top-level actor ended: so does the whole runtime. */

@@ -12,8 +12,8 @@ import { events } from '../actor/events.js'
 import type { Host } from '../actor/host.js'
 import type { LocalIncarnation } from '../actor/local-incarnation.js'
 import { Logger, SILENT } from '../actor/logger.js'
-import { reservedType } from '../actor/protocol.js'
-import type { RefTarget } from '../actor/ref.js'
+import { reservedType, type HandlerEntry } from '../actor/protocol.js'
+import { bindArgs, type RefTarget } from '../actor/ref.js'
 import type { ActorSystem, Counters } from '../actor/system.js'
 import {
   Clock,
@@ -30,6 +30,7 @@ import { AbsentTarget } from './absent-target.js'
 import type { RuntimeOptions } from './options.js'
 import { refHooks } from './ref-hooks.js'
 import { ThreadHost } from './thread-host.js'
+import { packArgs } from './thread-protocol.js'
 
 class Root extends Actor {}
 
@@ -104,7 +105,7 @@ export class Runtime implements ActorSystem {
   #scope(incarnation: LocalIncarnation, cell: Cell): DependencyContainer {
     const scope = this.container.createChildContainer()
     scope.register(ActorContext, { useValue: incarnation })
-    scope.register(Args, { useValue: cell.args })
+    scope.register(Args, { useValue: bindArgs(cell.args, incarnation) })
     return scope
   }
 
@@ -133,6 +134,11 @@ export class Runtime implements ActorSystem {
   transmit(payload: unknown, packed: boolean): unknown {
     if (packed) return roundTrip(payload as unknown[], this.hooks)
     return payload === undefined ? undefined : roundTrip([payload], this.hooks)[0]
+  }
+
+  seal(handler: HandlerEntry, payload: unknown): Uint8Array {
+    const args = handler.packed ? (payload as unknown[]) : payload === undefined ? [] : [payload]
+    return packArgs(handler.name, args, this.hooks)
   }
 
   lateReply(path: string, message: string): void {

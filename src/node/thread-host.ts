@@ -1,22 +1,192 @@
+import type { Worker } from 'node:worker_threads'
+import { errorFromInfo, errorInfo, TroupeError, type ErrorInfo } from '../errors.js'
 import type { Cell } from '../actor/cell.js'
+import type { DeathReason, StartCause, Terminated } from '../actor/death.js'
+import type { Delivery } from '../actor/delivery.js'
 import type { Host } from '../actor/host.js'
+import type { HandlerEntry } from '../actor/protocol.js'
+import { spawnThread } from './thread-boot.js'
+import {
+  packArgs,
+  packReason,
+  transferable,
+  type CauseData,
+  type StartBody,
+  type ThreadMessage,
+  type ThreadTag,
+} from './thread-protocol.js'
+import { ThreadRequests } from './thread-requests.js'
 import type { Runtime } from './runtime.js'
+
+/** The module a thread runs, beside this one: source from source, build from build. */
+const THREAD_MAIN = new URL(
+  `./thread-actor${import.meta.url.slice(import.meta.url.lastIndexOf('.'))}`,
+  import.meta.url,
+)
+
+interface Waiting {
+  resolve(body: unknown): void
+  reject(error: Error): void
+}
+
+/**
+ * Runs one incarnation of an actor in a worker thread of its own. The cell stays on this side: mailbox, watchers and
+ * supervision work on whatever the thread does, also when it blocks, throws, exits or runs out of memory.
+ */
 export class ThreadHost implements Host {
-  constructor(_c: Cell, _r: Runtime) {
-    throw new Error('soon')
+  readonly #cell: Cell
+  readonly #runtime: Runtime
+  readonly #requests: ThreadRequests
+  readonly #control = new Int32Array(new SharedArrayBuffer(4))
+  readonly #waiting = new Map<number, Waiting>()
+  #thread: Worker | undefined
+  #ready = false
+  #lost: TroupeError | undefined
+  #lastId = 0
+
+  /** @throws ERR_NOT_LOADABLE the class does not say which module declares it */
+  constructor(cell: Cell, runtime: Runtime) {
+    this.#cell = cell
+    this.#runtime = runtime
+    if (cell.type.module === undefined) {
+      throw new TroupeError(
+        'ERR_NOT_LOADABLE',
+        `a thread cannot load the class of ${cell.path} (${cell.type.name})`,
+        {
+          data: { path: cell.path, type: cell.type.name },
+        },
+      )
+    }
+    this.#requests = new ThreadRequests(cell, runtime, this, message => this.#post(message))
   }
-  start(): Promise<void> {
-    throw new Error()
+
+  async start(cause: StartCause): Promise<void> {
+    const { incarnation, parent, type, path } = this.#cell
+    const body: StartBody = {
+      type: type.name,
+      module: type.module as string,
+      path,
+      incarnation: incarnation?.number ?? 0,
+      parent: parent?.parent === undefined ? undefined : { path: parent.path, type: parent.type.name },
+      children: [...(this.#cell.children?.values() ?? [])].map(child => ({
+        path: child.path,
+        type: child.type.name,
+      })),
+      seed: incarnation?.random.below(2 ** 32) ?? 0,
+      cause: (cause.kind === 'spawned' ? cause : { ...cause, reason: packReason(cause.reason) }) as CauseData,
+      args: packArgs('', [this.#cell.args], this.#runtime.hooks),
+      control: this.#control.buffer,
+    }
+    const thread = spawnThread({
+      main: THREAD_MAIN,
+      modules: [body.module],
+      data: undefined,
+      name: path,
+      ...(this.#cell.spec.resourceLimits === undefined
+        ? {}
+        : { resourceLimits: this.#cell.spec.resourceLimits }),
+    })
+    this.#thread = thread
+    thread.on('message', (message: ThreadMessage) => this.#onMessage(message))
+    thread.on('error', (error: unknown) => this.#onLost(this.#threadError(error)))
+    thread.on('exit', exitCode => {
+      this.#onLost(
+        new TroupeError('ERR_THREAD_EXITED', `the thread of ${path} exited with code ${exitCode}`, {
+          data: { path, exitCode },
+        }),
+      )
+    })
+    await this.#call('start', body)
+    this.#ready = true
   }
-  invoke(): Promise<unknown> {
-    throw new Error()
+
+  invoke(_handler: HandlerEntry, payload: unknown, delivery: Delivery | undefined): Promise<unknown> {
+    return this.#call(delivery === undefined ? 'tell' : 'ask', payload).then(body =>
+      this.#requests.value(body),
+    )
   }
-  terminated(): Promise<void> {
-    throw new Error()
+
+  async terminated(terminated: Terminated): Promise<void> {
+    await this.#call('terminated', { ...terminated, reason: packReason(terminated.reason) })
   }
-  abort(): void {}
-  stop(): Promise<void> {
-    throw new Error()
+
+  /** Runs a callback that the thread holds. */
+  async callback(callback: number): Promise<void> {
+    await this.#call('callback', callback)
   }
-  dispose(): void {}
+
+  abort(): void {
+    Atomics.store(this.#control, 0, 1)
+    this.#post(['abort', 0])
+  }
+
+  async stop(reason: DeathReason): Promise<void> {
+    if (this.#lost === undefined) await this.#call('stop', packReason(reason))
+  }
+
+  dispose(): void {
+    this.#requests.close()
+    const thread = this.#thread
+    this.#thread = undefined
+    this.#onLost(new TroupeError('ERR_ACTOR_STOPPED', `the thread of ${this.#cell.path} was ended`))
+    // without hooks either way: a graceful end has run them before
+    void thread?.terminate()
+  }
+
+  #call(tag: ThreadTag, body: unknown): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      if (this.#lost !== undefined) {
+        reject(this.#lost)
+        return
+      }
+      const id = ++this.#lastId
+      this.#waiting.set(id, { resolve, reject })
+      this.#post([tag, id, body])
+    })
+  }
+
+  #post(message: ThreadMessage): void {
+    this.#thread?.postMessage(message, transferable(message[2]))
+  }
+
+  #onMessage(message: ThreadMessage): void {
+    const [tag, id, body] = message
+    if (tag === 'value' || tag === 'error') {
+      const waiting = this.#waiting.get(id)
+      this.#waiting.delete(id)
+      if (tag === 'value') waiting?.resolve(body)
+      else waiting?.reject(errorFromInfo(body as ErrorInfo))
+    } else if (this.#lost === undefined) this.#requests.handle(message)
+  }
+
+  /** The thread is gone: whatever waits for it fails, and so does the actor. */
+  #onLost(error: TroupeError): void {
+    if (this.#lost !== undefined) return
+    this.#lost = error
+    const waiting = [...this.#waiting.values()]
+    this.#waiting.clear()
+    for (const { reject } of waiting) reject(error)
+    const { incarnation } = this.#cell
+    if (waiting.length === 0 && incarnation?.host === this && !incarnation.ended) this.#cell.failed(error)
+  }
+
+  #threadError(error: unknown): TroupeError {
+    const { path } = this.#cell
+    const data = { path, cause: errorInfo(error).message }
+    if ((error as { code?: unknown } | undefined)?.code === 'ERR_WORKER_OUT_OF_MEMORY') {
+      return new TroupeError('ERR_THREAD_LIMIT', `the thread of ${path} reached its memory limit`, {
+        data,
+        cause: error,
+      })
+    }
+    return this.#ready
+      ? new TroupeError('ERR_THREAD_FAILED', `the thread of ${path} failed outside any handler`, {
+          data,
+          cause: error,
+        })
+      : new TroupeError('ERR_MODULE_LOAD', `the thread of ${path} could not load ${this.#cell.type.module}`, {
+          data,
+          cause: error,
+        })
+  }
 }

@@ -1,0 +1,402 @@
+import { container, type DependencyContainer } from 'tsyringe'
+import { errorFromInfo, errorInfo, TroupeError, type ErrorInfo } from '../errors.js'
+import { Clock, Random, SeededRandom, SystemClock, type Timer } from '../determinism/index.js'
+import type { Actor, ActorClass } from '../actor/actor.js'
+import type { AskOptions } from '../actor/ask.js'
+import type { ChainLink } from '../actor/chain.js'
+import type { SpawnOptions } from '../actor/child-spec.js'
+import { withConstruction } from '../actor/constructing.js'
+import { ActorContext, Args, type Fence } from '../actor/context.js'
+import type { StartCause, Terminated } from '../actor/death.js'
+import type { DeferredReply } from '../actor/deferred-reply.js'
+import { typeOfName } from '../actor/foreign-type.js'
+import { inbound } from '../actor/inbound.js'
+import { Logger } from '../actor/logger.js'
+import { typeOf, type ActorType, type HandlerEntry } from '../actor/protocol.js'
+import { ActorRef, bindArgs, bindRefs, type RefTarget, type Sender } from '../actor/ref.js'
+import type { ValueHooks } from '../wire/index.js'
+import { refHooks } from './ref-hooks.js'
+import {
+  packArgs,
+  packValue,
+  transferable,
+  unpackArgs,
+  unpackReason,
+  unpackValue,
+  type ActorName,
+  type CauseData,
+  type ReasonData,
+  type StartBody,
+  type TerminatedBody,
+  type ThreadMessage,
+  type ThreadTag,
+} from './thread-protocol.js'
+
+type Post = (message: ThreadMessage, transfer: ArrayBuffer[]) => void
+
+/**
+ * An isolated actor's incarnation, in its thread: the instance and its context. Whatever the context does is asked of
+ * the host, where the cell is. It never outlives its incarnation, since the thread does not.
+ */
+export class ThreadIncarnation implements ActorContext, Sender {
+  readonly path: string
+  readonly incarnation: number
+  readonly ended = false
+  readonly clock: Clock = new SystemClock()
+  readonly random: Random
+  readonly log: Logger
+  readonly #type: ActorType
+  readonly #parent: ActorName | undefined
+  readonly #children = new Map<string, ActorName>()
+  readonly #control: Int32Array
+  readonly #abort = new AbortController()
+  readonly #hooks: ValueHooks
+  readonly #post: Post
+  readonly #waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>()
+  readonly #callbacks = new Map<number, { run: () => unknown; once: boolean }>()
+  #instance: Actor | undefined
+  #asked = false
+  #lastId = 0
+
+  constructor(type: ActorType, body: StartBody, post: Post) {
+    this.path = body.path
+    this.incarnation = body.incarnation
+    this.random = new SeededRandom(body.seed)
+    this.#type = type
+    this.#parent = body.parent
+    for (const child of body.children) this.#children.set(child.path, child)
+    this.#control = new Int32Array(body.control)
+    this.#post = post
+    this.#hooks = refHooks(path => this.#target(path))
+    const say =
+      (level: keyof Logger) =>
+      (message: string, fields?: Readonly<Record<string, unknown>>): void =>
+        this.#send('log', 0, [level, message, fields])
+    this.log = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') }
+  }
+
+  // what the host does to it
+
+  start(id: number, { args, cause }: StartBody): void {
+    this.#answer(id, () => {
+      const scope = this.#scope(bindArgs(unpackArgs(args, this.#hooks).args[0], this))
+      const { ctor, injected } = this.#type
+      this.#instance = withConstruction(
+        this,
+        token => scope.resolve(token),
+        () => (injected ? scope.resolve(ctor) : new ctor()),
+      )
+      return this.#instance.onStart?.(unpackCause(cause))
+    })
+  }
+
+  handle([tag, id, body]: ThreadMessage): void {
+    switch (tag) {
+      case 'tell':
+      case 'ask':
+        this.#answer(id, () => {
+          this.#asked = tag === 'ask'
+          const { name, args } = unpackArgs(body as Uint8Array, this.#hooks)
+          const { handler, payload } = inbound(this.#type, name, args)
+          return handler.invoke.call(this.#instance as Actor, bindRefs(payload, handler.packed, this))
+        })
+        break
+      case 'terminated':
+        this.#answer(id, () => {
+          this.#asked = false
+          const { path, incarnation, reason } = body as TerminatedBody
+          const terminated: Terminated = { path, incarnation, reason: unpackReason(reason) }
+          return this.#instance?.onTerminated?.(terminated)
+        })
+        break
+      case 'callback':
+        this.#answer(id, () => {
+          this.#asked = false
+          const callback = this.#callbacks.get(body as number)
+          if (callback?.once === true) this.#callbacks.delete(body as number)
+          return callback?.run()
+        })
+        break
+      case 'stop':
+        this.#answer(id, () => this.#instance?.onStop?.(unpackReason(body as ReasonData)))
+        break
+      case 'abort':
+        this.#abort.abort()
+        break
+      case 'child-gone':
+        this.#children.delete(body as string)
+        break
+      case 'value':
+        this.#take(id)?.resolve(body)
+        break
+      case 'error':
+        this.#take(id)?.reject(errorFromInfo(body as ErrorInfo))
+        break
+      default:
+        throw new TroupeError('ERR_INTERNAL', `a host sent '${tag}'`)
+    }
+  }
+
+  /** The chain of asks is kept by the host, which knows what is under way. */
+  link(): ChainLink | undefined {
+    return undefined
+  }
+
+  // ActorContext
+
+  get self(): ActorRef {
+    return new ActorRef(this.#target(this.path), this.#type, this)
+  }
+
+  selfAs<A extends Actor>(type: ActorClass<A>): ActorRef<A> {
+    if (!(this.#instance instanceof type)) {
+      throw new TroupeError(
+        'ERR_ACTOR_TYPE',
+        `${this.path} is a ${this.#type.name}, not a ${typeOf(type).name}`,
+      )
+    }
+    return new ActorRef<A>(this.#target(this.path), this.#type, this)
+  }
+
+  get parent(): ActorRef | undefined {
+    return this.#parent === undefined ? undefined : this.#refTo(this.#parent)
+  }
+
+  get children(): readonly ActorRef[] {
+    return [...this.#children.values()].map(child => this.#refTo(child))
+  }
+
+  get signal(): AbortSignal {
+    // code that blocks the event loop learns of the end here: no message reaches it
+    if (Atomics.load(this.#control, 0) !== 0) this.#abort.abort()
+    return this.#abort.signal
+  }
+
+  get fence(): Fence {
+    return { path: this.path, incarnation: this.incarnation }
+  }
+
+  async spawn<A extends Actor>(type: ActorClass<A>, options: SpawnOptions): Promise<ActorRef<A>> {
+    const registered = typeOf(type)
+    const { args, ...rest } = options
+    const body = {
+      type: registered.name,
+      module: registered.module,
+      options: rest,
+      args: packArgs('', [args], this.#hooks),
+    }
+    const child = (await this.#request('spawn', body)) as ActorName
+    this.#children.set(child.path, child)
+    return new ActorRef<A>(this.#target(child.path), registered, this)
+  }
+
+  async stop(child: ActorRef): Promise<void> {
+    await this.#request('stop-child', child.path)
+  }
+
+  kill(child: ActorRef): void {
+    this.#send('kill-child', 0, child.path)
+  }
+
+  stopSelf(): void {
+    this.#send('stop-self', 0)
+  }
+
+  watch(ref: ActorRef): void {
+    this.#send('watch', 0, ref.path)
+  }
+
+  unwatch(ref: ActorRef): void {
+    this.#send('unwatch', 0, ref.path)
+  }
+
+  after(delayMs: number, callback: () => void | Promise<void>): Timer {
+    return this.#timer('after', delayMs, callback)
+  }
+
+  every(periodMs: number, callback: () => void | Promise<void>): Timer {
+    return this.#timer('every', periodMs, callback)
+  }
+
+  pipeToSelf<T>(
+    work: Promise<T>,
+    onValue: (value: T) => void | Promise<void>,
+    onError?: (error: unknown) => void | Promise<void>,
+  ): void {
+    work.then(
+      value => this.#runSoon(() => onValue(value)),
+      (error: unknown) =>
+        this.#runSoon(() => {
+          if (onError === undefined) throw error
+          return onError(error)
+        }),
+    )
+  }
+
+  deferReply<T>(): DeferredReply<T> {
+    if (!this.#asked) {
+      throw new TroupeError(
+        'ERR_ACTOR_TYPE',
+        `${this.path} has no ask under way whose reply could be deferred`,
+      )
+    }
+    this.#asked = false
+    const id = ++this.#lastId
+    this.#send('defer', id)
+    return new ThreadDeferredReply<T>(
+      value => this.#send('settle-value', id, packValue(value, this.#hooks)),
+      error => this.#send('settle-error', id, errorInfo(error)),
+    )
+  }
+
+  progress(): void {
+    this.#send('progress', 0)
+  }
+
+  ref<A>(ref: ActorRef<A>): ActorRef<A> {
+    return ref.boundTo(this)
+  }
+
+  lookup<A extends Actor>(type: ActorClass<A>, path: string): ActorRef<A> {
+    return new ActorRef<A>(this.#target(path), typeOf(type), this)
+  }
+
+  // plumbing
+
+  #target(path: string): RefTarget {
+    const ask = (
+      handler: HandlerEntry,
+      payload: unknown,
+      options: AskOptions | undefined,
+    ): Promise<unknown> => {
+      const { signal, timeoutMs } = options ?? {}
+      if (signal?.aborted === true) {
+        return Promise.reject(
+          new TroupeError('ERR_ASK_ABORTED', `the ask '${handler.name}' to ${path} was aborted`, {
+            cause: signal.reason,
+          }),
+        )
+      }
+      const id = ++this.#lastId
+      const onAbort = (): void => this.#send('abort-ask', id)
+      signal?.addEventListener('abort', onAbort, { once: true })
+      return this.#request('send-ask', { path, frame: this.#frame(handler, payload), timeoutMs }, id)
+        .then(body => unpackValue(body, this.#hooks))
+        .finally(() => signal?.removeEventListener('abort', onAbort))
+    }
+    const notHere = (): never => {
+      throw new TroupeError('ERR_INTERNAL', 'a thread watches through its context only')
+    }
+    return {
+      path,
+      ask,
+      tell: (handler, payload) => this.#send('send-tell', 0, { path, frame: this.#frame(handler, payload) }),
+      watch: notHere,
+      unwatch: notHere,
+    }
+  }
+
+  #frame(handler: HandlerEntry, payload: unknown): Uint8Array {
+    const args = handler.packed ? (payload as unknown[]) : payload === undefined ? [] : [payload]
+    return packArgs(handler.name, args, this.#hooks)
+  }
+
+  #refTo({ path, type }: ActorName): ActorRef {
+    return new ActorRef(this.#target(path), typeOfName(type), this)
+  }
+
+  #timer(tag: 'after' | 'every', ms: number, callback: () => unknown): Timer {
+    const id = ++this.#lastId
+    this.#callbacks.set(id, { run: callback, once: tag === 'after' })
+    this.#send(tag, id, ms)
+    return {
+      cancel: () => {
+        if (this.#callbacks.delete(id)) this.#send('cancel', id)
+      },
+      // the thread itself keeps the process alive
+      hold: () => undefined,
+    }
+  }
+
+  #runSoon(run: () => unknown): void {
+    const id = ++this.#lastId
+    this.#callbacks.set(id, { run, once: true })
+    this.#send('run', id)
+  }
+
+  #request(tag: ThreadTag, body: unknown, id = ++this.#lastId): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject })
+      this.#send(tag, id, body)
+    })
+  }
+
+  #take(id: number) {
+    const waiting = this.#waiting.get(id)
+    this.#waiting.delete(id)
+    return waiting
+  }
+
+  #send(tag: ThreadTag, id: number, body?: unknown): void {
+    this.#post([tag, id, body], transferable(body))
+  }
+
+  #answer(id: number, work: () => unknown): void {
+    const fail = (error: unknown): void => this.#send('error', id, errorInfo(error))
+    const done = (value: unknown): void => {
+      let body: unknown
+      try {
+        // a deferred reply is settled on its own way
+        body = value instanceof ThreadDeferredReply ? undefined : packValue(value, this.#hooks)
+      } catch (error) {
+        fail(error)
+        return
+      }
+      this.#send('value', id, body)
+    }
+    try {
+      const result = work()
+      if (result instanceof Promise) result.then(done, fail)
+      else done(result)
+    } catch (error) {
+      fail(error)
+    }
+  }
+
+  #scope(args: unknown): DependencyContainer {
+    const scope = container.createChildContainer()
+    scope.register(Clock, { useValue: this.clock })
+    scope.register(Random, { useValue: this.random })
+    scope.register(Logger, { useValue: this.log })
+    scope.register(ActorContext, { useValue: this })
+    scope.register(Args, { useValue: args })
+    return scope
+  }
+}
+
+function unpackCause(cause: CauseData): StartCause {
+  return cause.kind === 'spawned' ? cause : { ...cause, reason: unpackReason(cause.reason) }
+}
+
+class ThreadDeferredReply<T> implements DeferredReply<T> {
+  readonly #onValue: (value: T) => void
+  readonly #onError: (error: Error) => void
+  settled = false
+
+  constructor(onValue: (value: T) => void, onError: (error: Error) => void) {
+    this.#onValue = onValue
+    this.#onError = onError
+  }
+
+  resolve(value: T): void {
+    if (this.settled) return
+    this.settled = true
+    this.#onValue(value)
+  }
+
+  reject(error: Error): void {
+    if (this.settled) return
+    this.settled = true
+    this.#onError(error)
+  }
+}
