@@ -3,12 +3,24 @@ import { DEFAULT_ASK_TIMEOUT_MS } from '../actor/ask.js'
 import type { Logger } from '../actor/logger.js'
 import { parseOptions } from '../config/parse.js'
 import type { Clock, Random, Scheduler, Token } from '../determinism/index.js'
+import type { Transport } from '../transport/port.js'
+import type { Membership } from './membership.js'
+import { compileRemoting, type RemotingLimits, type RemotingOptions } from './remoting/options.js'
 import { compileSupervision, type Supervision, type SupervisionOptions } from '../supervision/index.js'
 
 /** A service for actors' constructors: `constructor(@inject(Token) service: Service)`. */
 export interface Provider<T = unknown> {
   readonly token: Token<T> | (new (...args: never[]) => T)
   readonly value: T
+}
+
+/** Makes the runtime one node of several. */
+export interface ClusterOptions {
+  /** Carries frames between the nodes. */
+  readonly transport: Transport
+  /** Knows who belongs to the cluster; `self` is this node's address. */
+  readonly membership: Membership
+  readonly remoting?: RemotingOptions
 }
 
 export interface TroupeOptions {
@@ -29,6 +41,8 @@ export interface TroupeOptions {
   readonly provide?: readonly Provider[]
   /** Where the runtime's and the actors' words go. @default nowhere, but a failed runtime is told on stderr */
   readonly log?: Logger
+  /** @default the runtime is alone */
+  readonly cluster?: ClusterOptions
   /** @default the machine's */
   readonly clock?: Clock
   /** @default seeded with `seed` */
@@ -39,16 +53,15 @@ export interface TroupeOptions {
 
 export const DEFAULT_NAME = 'troupe'
 
+const hasMethods =
+  (...names: string[]) =>
+  (value: unknown): boolean =>
+    typeof value === 'object' &&
+    value !== null &&
+    names.every(name => typeof (value as Record<string, unknown>)[name] === 'function')
+
 const method = <T>(...names: string[]) =>
-  z
-    .custom<T>(
-      value =>
-        typeof value === 'object' &&
-        value !== null &&
-        names.every(name => typeof (value as Record<string, unknown>)[name] === 'function'),
-      `expected an object with ${names.join(', ')}`,
-    )
-    .optional()
+  z.custom<T>(hasMethods(...names), `expected an object with ${names.join(', ')}`).optional()
 
 const schema = z.strictObject({
   name: z
@@ -61,18 +74,44 @@ const schema = z.strictObject({
   supervision: z.custom<SupervisionOptions>().default({}),
   provide: z.array(z.custom<Provider>(value => typeof value === 'object' && value !== null)).default([]),
   log: method<Logger>('debug', 'info', 'warn', 'error'),
+  cluster: z
+    .strictObject({
+      transport: z.custom<Transport>(hasMethods('open'), 'expected an object with open'),
+      membership: z.custom<Membership>(
+        hasMethods('members', 'subscribe'),
+        'expected an object with members, subscribe',
+      ),
+      remoting: z.custom<RemotingOptions>().default({}),
+    })
+    .optional(),
   clock: method<Clock>('now', 'monotonic', 'after'),
   random: method<Random>('next', 'below', 'fork'),
   scheduler: method<Scheduler>('microtask', 'immediate'),
 })
 
 /** Runtime options with their defaults. */
-export type RuntimeOptions = Omit<z.output<typeof schema>, 'supervision'> & {
+export type RuntimeOptions = Omit<z.output<typeof schema>, 'supervision' | 'cluster'> & {
   readonly supervision: Supervision
+  readonly cluster: CompiledCluster | undefined
+}
+
+export interface CompiledCluster {
+  readonly transport: Transport
+  readonly membership: Membership
+  readonly limits: RemotingLimits
 }
 
 /** @throws ERR_INVALID_OPTION naming the option */
 export function compileOptions(options: TroupeOptions): RuntimeOptions {
   const given = parseOptions(schema, options, 'runtime option')
-  return { ...given, supervision: compileSupervision(given.supervision) }
+  const { cluster } = given
+  return {
+    ...given,
+    supervision: compileSupervision(given.supervision),
+    cluster: cluster && {
+      transport: cluster.transport,
+      membership: cluster.membership,
+      limits: compileRemoting(cluster.remoting),
+    },
+  }
 }

@@ -7,7 +7,8 @@ import { typeOf } from '../actor/protocol.js'
 import { ActorRef } from '../actor/ref.js'
 import type { Counters } from '../actor/system.js'
 import { viewOf, type ActorView } from './inspect.js'
-import { compileOptions, type TroupeOptions } from './options.js'
+import { compileOptions, type CompiledCluster, type RuntimeOptions, type TroupeOptions } from './options.js'
+import { Remoting } from './remoting/remoting.js'
 import { Runtime } from './runtime.js'
 
 /**
@@ -24,16 +25,17 @@ import { Runtime } from './runtime.js'
 export class Troupe implements AsyncDisposable {
   /** @internal */
   readonly runtime: Runtime
+  /** @internal The traffic with other nodes, if there are any. */
+  remoting: Remoting | undefined
   /** How the runtime ended: closed, or failed with the causal chain. Never rejects. */
   readonly closed: Promise<DeathReason>
   #close!: (reason: DeathReason) => void
   #closing: Promise<void> | undefined
 
-  private constructor(options: TroupeOptions) {
+  private constructor(compiled: RuntimeOptions) {
     this.closed = new Promise(resolve => {
       this.#close = resolve
     })
-    const compiled = compileOptions(options)
     const hasLog = compiled.log !== undefined
     this.runtime = new Runtime(compiled, reason => {
       if (reason.kind === 'failed') this.#tellFailure(reason.cause, hasLog)
@@ -41,10 +43,15 @@ export class Troupe implements AsyncDisposable {
     })
   }
 
-  /** @throws ERR_INVALID_OPTION naming the option, the value got and what is accepted */
-  // oxlint-disable-next-line typescript/require-await -- a transport to connect makes it wait
+  /**
+   * @throws ERR_INVALID_OPTION naming the option, the value got and what is accepted; what the transport throws when it
+   * cannot be joined
+   */
   static async start(options: TroupeOptions = {}): Promise<Troupe> {
-    return new Troupe(options)
+    const compiled = compileOptions(options)
+    const troupe = new Troupe(compiled)
+    if (compiled.cluster !== undefined) await troupe.#join(compiled.cluster)
+    return troupe
   }
 
   /**
@@ -104,9 +111,25 @@ export class Troupe implements AsyncDisposable {
     await this.close()
   }
 
+  async #join({ transport, membership, limits }: CompiledCluster): Promise<void> {
+    const { runtime } = this
+    const remoting = await Remoting.open({
+      system: runtime,
+      hooks: runtime.hooks,
+      transport,
+      membership,
+      limits,
+      // what lives here may have no more effects: others may have taken over
+      onFenced: () => runtime.rootEnded({ kind: 'failed', cause: remoting.closedError() }),
+    })
+    this.remoting = remoting
+    runtime.elsewhere = path => remoting.target(path)
+  }
+
   #end(reason: DeathReason): Promise<void> {
     return (this.#closing ??= (async () => {
       await this.runtime.root.stop(reason)
+      await this.remoting?.close()
       this.runtime.deadlines.close()
       this.#close(reason)
     })())
