@@ -84,11 +84,14 @@ export const REMEDIES = {
   ERR_REPLAY_LOOKAHEAD: 'shuffle, batch, filter and prefetch before ctx.dataset(), not behind it',
 
   // program
-  ERR_JOB_MODULE: 'export default defineJob({ workers, parameterServers, main })',
   ERR_PROGRAM_FAILED: "see the cause: the job's main threw",
   ERR_PROGRAM_KILLED: 'nothing to do if the kill was planned; the supervisor starts the program again',
   ERR_PROGRAM_STOPPED: 'nothing to do: the job is stopping, and the program was in the middle of a step',
   ERR_FAULT: 'write a fault as ACTOR@STEP or ACTOR@STEP/PHASE, for example worker-1@150/after-push:ps-0',
+
+  // command line
+  ERR_USAGE: 'see --help of the command',
+  ERR_JOB_MODULE: 'end the module with: export default defineJob({ main, … })',
 } as const satisfies Record<`ERR_${string}`, string>
 
 export type ErrorCode = keyof typeof REMEDIES

@@ -1,4 +1,4 @@
-import { type z } from 'zod'
+import type { z } from 'zod'
 import { describe, TroupeError } from '../errors.js'
 
 /**

@@ -1,0 +1,55 @@
+import { describe } from '../errors.js'
+import { usageError } from './usage-error.js'
+
+/** One option of a command: how it is written, what it means, and how its text becomes a value. */
+export interface OptionSpec<T> {
+  /** What stands for the value in the help; absent for a flag, which takes none. */
+  readonly placeholder?: string
+  /** May be given several times: the value is a list. */
+  readonly repeated?: boolean
+  readonly help: string
+  /** @throws ERR_USAGE naming the option, the text got and what is accepted */
+  readonly read: (text: string, option: string) => T
+}
+
+export function flag(help: string): OptionSpec<boolean> {
+  return { help, read: () => true }
+}
+
+export function integer(help: string, limits: { min: number; max: number }): OptionSpec<number> {
+  const { min, max } = limits
+  return {
+    placeholder: 'N',
+    help: `${help} (${min} to ${max})`,
+    read(text, option) {
+      const value = Number(text)
+      if (/^-?\d+$/.test(text) && value >= min && value <= max) return value
+      throw usageError(
+        `${option} must be a whole number from ${min} to ${max}; got ${describe(text)}`,
+        option,
+        text,
+      )
+    },
+  }
+}
+
+export function oneOf<T extends string>(help: string, choices: readonly T[]): OptionSpec<T> {
+  return {
+    placeholder: choices.join('|'),
+    help,
+    read(text, option) {
+      const choice = choices.find(known => known === text)
+      if (choice !== undefined) return choice
+      throw usageError(`${option} must be one of ${choices.join(', ')}; got ${describe(text)}`, option, text)
+    },
+  }
+}
+
+/** Given several times; each text is read by `read`. */
+export function list<T>(
+  help: string,
+  placeholder: string,
+  read: (text: string) => T,
+): OptionSpec<T> & { readonly repeated: true } {
+  return { placeholder, repeated: true, help, read }
+}

@@ -1,0 +1,83 @@
+import {
+  KILL_FORMS,
+  MAX_PARAMETER_SERVERS,
+  MAX_SEED,
+  MAX_WORKERS,
+  parseKill,
+  type KillSpec,
+} from '../config/index.js'
+import { BACKEND_NAMES, type BackendName } from '../tensor/backend-name.js'
+import { readCommandLine } from './command-line.js'
+import { readJobArg, type JobArgs } from './job-args.js'
+import { flag, integer, list, oneOf } from './option-spec.js'
+import { usageError } from './usage-error.js'
+
+/** The most epochs that can be asked for: a slip of the finger should not run for a year. */
+const MAX_EPOCHS = 1_000_000
+
+export const RUN_OPTIONS = {
+  workers: integer("workers, instead of the job's own number", { min: 1, max: MAX_WORKERS }),
+  servers: integer("parameter servers, instead of the job's own number", {
+    min: 1,
+    max: MAX_PARAMETER_SERVERS,
+  }),
+  epochs: integer("epochs, given to the job's main as args.epochs", { min: 1, max: MAX_EPOCHS }),
+  seed: integer('seed of rows, randomness and initial values', { min: 0, max: MAX_SEED }),
+  backend: oneOf('TensorFlow backend; the best that loads, if not given', BACKEND_NAMES),
+  kill: list(
+    `end an actor at a step, such as ${KILL_FORMS.join(' or ')}; replaces the job's own`,
+    'ACTOR@STEP[/PHASE]',
+    parseKill,
+  ),
+  'no-kill': flag('end nobody: leave out what the job kills by itself'),
+  arg: list("argument of the job's main; also: -- KEY=VALUE …", 'KEY=VALUE', readJobArg),
+  json: flag('one JSON object a line'),
+  plain: flag('plain lines, also on a terminal'),
+} as const
+
+/** What the command line says about a job, over what its definition says. */
+export interface JobOverrides {
+  readonly workers?: number
+  readonly parameterServers?: number
+  readonly seed?: number
+  readonly backend?: BackendName
+  /** Absent: the job's own. Empty: none. */
+  readonly kills?: readonly KillSpec[]
+  readonly args: JobArgs
+}
+
+export interface RunLine {
+  /** Path of the job's module. */
+  readonly job: string
+  readonly overrides: JobOverrides
+  readonly view: 'json' | 'plain' | 'auto'
+}
+
+/** @throws ERR_USAGE, ERR_INVALID_OPTION */
+export function readRunLine(argv: readonly string[]): RunLine {
+  const { options, operands, rest } = readCommandLine(argv, RUN_OPTIONS)
+  const [job, ...others] = operands
+  if (job === undefined) throw usageError('run needs the module of a job: troupe run JOB')
+  if (others.length > 0) throw usageError(`run takes one job; got also ${others.join(' ')}`)
+  if (options.kill !== undefined && options['no-kill'] === true) {
+    throw usageError('--kill and --no-kill contradict each other: give one of them', '--kill')
+  }
+  if (options.json === true && options.plain === true) {
+    throw usageError('--json and --plain contradict each other: give one of them', '--json')
+  }
+  const args = Object.fromEntries([...(options.arg ?? []), ...rest.map(readJobArg)])
+  if (options.epochs !== undefined) args['epochs'] = options.epochs
+  const kills = options['no-kill'] === true ? [] : options.kill
+  return {
+    job,
+    overrides: {
+      args,
+      ...(options.workers === undefined ? {} : { workers: options.workers }),
+      ...(options.servers === undefined ? {} : { parameterServers: options.servers }),
+      ...(options.seed === undefined ? {} : { seed: options.seed }),
+      ...(options.backend === undefined ? {} : { backend: options.backend }),
+      ...(kills === undefined ? {} : { kills }),
+    },
+    view: options.json === true ? 'json' : options.plain === true ? 'plain' : 'auto',
+  }
+}
