@@ -112,8 +112,8 @@ t.test('help and version go to stdout with exit code 0', async t => {
 t.test('what is not understood names the value, the limit and the remedy, with exit code 2', async t => {
   const cases: [argv: string[], message: RegExp][] = [
     [
-      ['rnu'],
-      /^troupe: ERR_USAGE: unknown command rnu; did you mean run\?. Remedy: see --help of the command\n$/,
+      ['runn'],
+      /^troupe: ERR_USAGE: unknown command runn; did you mean run\?. Remedy: see --help of the command\n$/,
     ],
     [['xyzzy'], /unknown command xyzzy; known: run/],
     [['run'], /run needs the module of a job: troupe run JOB/],
