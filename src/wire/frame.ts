@@ -4,6 +4,7 @@ import { envelopeFromWire, envelopeToWire, type Envelope } from './envelope.js'
 import { badFrame } from './frame-error.js'
 import { glimpse } from './glimpse.js'
 import { pack, unpack } from './msgpack.js'
+import { holdsOddText } from './odd-text.js'
 import { PayloadDecoder } from './payload-decoder.js'
 import { PayloadEncoder } from './payload-encoder.js'
 import { isPlain } from './plain.js'
@@ -53,7 +54,10 @@ export function encodeFrame(
   args: readonly unknown[],
   hooks?: ValueHooks,
 ): Uint8Array {
-  if (isPlain(args)) return withoutBody(packHead(envelope, name, args, NO_DESCRIPTORS))
+  if (isPlain(args)) {
+    const head = packHead(envelope, name, args, NO_DESCRIPTORS)
+    if (!holdsOddText(head, args)) return withoutBody(head)
+  }
   const encoder = new PayloadEncoder(hooks)
   const wireArgs = encoder.encode(args)
   const { body } = encoder
@@ -67,7 +71,7 @@ function packHead(
   name: string,
   args: readonly unknown[],
   descriptors: readonly Descriptor[],
-): Uint8Array {
+): Buffer {
   const header = [envelopeToWire(envelope), name, args, descriptors]
   return pack([PROTOCOL_VERSION, header, PLACEHOLDER, PLACEHOLDER])
 }

@@ -11,6 +11,9 @@ const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true })
 /** msgpackr writes into a slab that it replaces when full; this is the size of its first. */
 const SLAB_BYTES = 8192
 
+/** msgpackr reserves three bytes a character and grows by four: a smaller value cannot have grown the slab so far. */
+const MIN_GROWING_BYTES = 4096
+
 /** A slab grown beyond this by one large value is not kept: every later frame would hold on to it. */
 const MAX_SLAB_BYTES = 65_536
 
@@ -18,14 +21,14 @@ const MAX_SLAB_BYTES = 65_536
  * @returns a view of a slab that later values share, or memory of its own if large
  * @throws TroupeError ERR_PAYLOAD if the value is too large
  */
-export function pack(value: unknown): Uint8Array {
-  let packed: Uint8Array
+export function pack(value: unknown): Buffer {
+  let packed: Buffer
   try {
     packed = packr.pack(value)
   } catch (cause) {
     throw new TroupeError('ERR_PAYLOAD', 'the arguments could not be written', { cause })
   }
-  if (packed.buffer.byteLength <= MAX_SLAB_BYTES) return packed
+  if (packed.length < MIN_GROWING_BYTES || packed.buffer.byteLength <= MAX_SLAB_BYTES) return packed
   const own = Buffer.allocUnsafeSlow(packed.length)
   own.set(packed)
   packr.useBuffer(Buffer.allocUnsafeSlow(SLAB_BYTES))

@@ -1,14 +1,11 @@
-/// <reference lib="es2024.string" />
 import { errorInfo, hasCode, TroupeError, type ErrorInfo } from '../errors.js'
 import { BodyWriter } from './body.js'
-import { isPlainText, MAX_ARGUMENT_DEPTH, MAX_CONTAINERS, MAX_KEYS } from './plain.js'
+import { isOddText, withoutOddities } from './odd-text.js'
+import { MAX_ARGUMENT_DEPTH, MAX_CONTAINERS, MAX_KEYS, MAX_UINT64, MIN_INT64 } from './plain.js'
 import { TAG_MARK } from './scan.js'
 import { ARRAY_BUFFER_TAG, BINARIES, BUFFER_TAG, isReservedTag, TAGS } from './tags.js'
 import { TensorData } from './tensor-data.js'
 import type { ValueHooks } from './value-hooks.js'
-
-const MIN_INT64 = -(2n ** 63n)
-const MAX_UINT64 = 2n ** 64n - 1n
 
 /**
  * Turns arguments into what msgpackr can write without extensions: special values become tags, binary ones go
@@ -63,7 +60,7 @@ export class PayloadEncoder {
   }
 
   #text(text: string): unknown {
-    if (isPlainText(text)) return text
+    if (!isOddText(text)) return text
     return tag(
       TAGS.utf16,
       Array.from({ length: text.length }, (_, i) => text.charCodeAt(i)),
@@ -123,7 +120,7 @@ export class PayloadEncoder {
     const odd =
       (keys.length === 1 && first?.startsWith(TAG_MARK)) ||
       keys.length > MAX_KEYS ||
-      keys.some(key => key === '__proto__' || !isPlainText(key))
+      keys.some(key => key === '__proto__' || isOddText(key))
     if (odd) {
       return this.#tagged(TAGS.object, () =>
         keys.flatMap(key => [this.#text(key), this.#at(propertyStep(key), record[key])]),
@@ -177,11 +174,11 @@ export class PayloadEncoder {
     const { name, message, code, data, stack, cause } = info
     this.#tagDepth += 1
     const wire = {
-      name: wellFormed(name),
-      message: wellFormed(message),
-      ...(code === undefined ? {} : { code: wellFormed(code) }),
+      name: withoutOddities(name),
+      message: withoutOddities(message),
+      ...(code === undefined ? {} : { code: withoutOddities(code) }),
       ...(data === undefined ? {} : { data: this.#errorData(data) }),
-      ...(stack === undefined ? {} : { stack: wellFormed(stack) }),
+      ...(stack === undefined ? {} : { stack: withoutOddities(stack) }),
       ...(cause === undefined ? {} : { cause: this.#errorInfo(cause) }),
     }
     this.#tagDepth -= 1
@@ -201,7 +198,7 @@ export class PayloadEncoder {
       this.#path.length = steps
       this.#ancestors.length = this.#steps.length = levels
       this.#tagDepth = tagDepth
-      return { dropped: wellFormed(error.message) }
+      return { dropped: withoutOddities(error.message) }
     }
   }
 
@@ -236,10 +233,6 @@ const IDENTIFIER = /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u
 
 function propertyStep(key: string): string {
   return IDENTIFIER.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`
-}
-
-function wellFormed(text: string): string {
-  return isPlainText(text) ? text : text.toWellFormed().replace(/^\uFEFF+/, '')
 }
 
 function className(value: object): string {
