@@ -1,0 +1,88 @@
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+
+interface Ended {
+  readonly stdout: string
+  readonly stderr: string
+  readonly code: number | null
+}
+
+/** Runs an example from source, alone in a process of its own. */
+function runExample(name: string): Promise<Ended> {
+  const child = spawn(
+    process.execPath,
+    ['--conditions=troupe-source', '--import', 'tsx', `examples/${name}.ts`],
+    {
+      cwd: ROOT,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  )
+  let stdout = ''
+  let stderr = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+  return new Promise(resolve => {
+    child.on('close', code => resolve({ stdout, stderr, code }))
+  })
+}
+
+t.test('01: messages one at a time, a refusal, a timeout', async t => {
+  const { stdout, stderr, code } = await runExample('01-counter')
+  t.equal(
+    stdout,
+    [
+      'after telling it 2: 2',
+      'two additions at once do not overlap: 12, 22',
+      'refused: NEGATIVE: this counter only grows; got -5',
+      'and still alive: 22',
+      'no answer within 50 ms: ERR_ASK_TIMEOUT',
+      '',
+    ].join('\n'),
+  )
+  t.same([stderr, code], ['', 0])
+})
+
+t.test('02: a crash, the restart, and a supervisor that gives up with the causal chain', async t => {
+  const { stdout, stderr, code } = await runExample('02-supervision')
+  t.equal(
+    stdout,
+    [
+      'till: open',
+      'till: sold for 5, 5 in the drawer',
+      'till: open again (restart 1), after TypeError: price is NaN',
+      'till: sold for 7, 7 in the drawer',
+      'the drawer was emptied by the crash: 7',
+      'till: open again (restart 2), after TypeError: price is NaN',
+      'the runtime ended: failed',
+      '',
+    ].join('\n'),
+  )
+  t.match(
+    stderr,
+    /^runtime 'troupe' failed: ERR_RESTART_INTENSITY: \/shop ended .*\n {2}caused by .*\/shop\/till ended .*\n {2}caused by TypeError: price is NaN\n$/,
+  )
+  t.equal(code, 0, 'the process of an embedding program is its own affair')
+})
+
+t.test('03: a death is told once, to those who watch in time and to those who come late', async t => {
+  const { stdout, stderr, code } = await runExample('03-watch-and-timers')
+  t.equal(
+    stdout,
+    [
+      '/patient ended: failed: Error: the heart stopped',
+      'told late: /patient ended: failed: Error: the heart stopped',
+      'asking the dead: ERR_ACTOR_FAILED',
+      '',
+    ].join('\n'),
+  )
+  t.same([stderr, code], ['', 0])
+})
+
+t.test('04: services come from outside, and a test puts in others', async t => {
+  const { stdout, stderr, code } = await runExample('04-injected-service')
+  t.equal(stdout, '100 EUR = 95.00 CHF\nwith another service and clock: 21 EUR = 42.00 XYZ, in 1999\n')
+  t.same([stderr, code], ['', 0])
+})
