@@ -46,6 +46,7 @@ export const REMEDIES = {
   ERR_THREAD_EXITED: 'the thread ended by itself: do not call process.exit in an actor',
   ERR_THREAD_FAILED: 'see the cause: an error outside any handler ended the thread',
   ERR_THREAD_LIMIT: 'raise resourceLimits for this actor, or use less memory',
+  ERR_SHUTDOWN: 'see the cause; raise timeoutMs of the task if it needs longer',
   ERR_NODE_LOST: 'the node went silent; what it was doing may or may not have happened',
 
   // transport and node
@@ -84,10 +85,10 @@ export const REMEDIES = {
   ERR_REPLAY_LOOKAHEAD: 'shuffle, batch, filter and prefetch before ctx.dataset(), not behind it',
 
   // program
+  ERR_TRAINING_LOOP: 'train with model.fitDataset() or optimizer.minimize(), one optimizer a job',
   ERR_PROGRAM_FAILED: "see the cause: the job's main threw",
   ERR_PROGRAM_KILLED: 'nothing to do if the kill was planned; the supervisor starts the program again',
   ERR_PROGRAM_STOPPED: 'nothing to do: the job is stopping, and the program was in the middle of a step',
-  ERR_FAULT: 'write a fault as ACTOR@STEP or ACTOR@STEP/PHASE, for example worker-1@150/after-push:ps-0',
 
   // command line
   ERR_USAGE: 'see --help of the command',

@@ -28,6 +28,8 @@ export {
   type StartCause,
   type Terminated,
 } from './actor/index.js'
+export { consistentHash, leastLoaded, roundRobin } from './actor/route.js'
+export { WorkPool, type WorkerClass, type WorkPoolArgs } from './actor/work-pool.js'
 export {
   type BackoffOptions,
   type Directive,
@@ -37,4 +39,17 @@ export {
 export { TensorData, type DType } from './wire/index.js'
 export { Troupe } from './node/troupe.js'
 export type { ActorView } from './node/inspect.js'
+export type { ShutdownPhase, ShutdownTask } from './node/shutdown.js'
 export type { Provider, TroupeOptions } from './node/options.js'
+export {
+  arrays,
+  idx,
+  loadDataset,
+  type ArraysOptions,
+  type DatasetDescriptor,
+  type IdxOptions,
+  type LoadedRows,
+  type RowRange,
+} from './data/index.js'
+export { defineJob, type JobDefinition, type JobOptions } from './program/job-definition.js'
+export type { Batch, DatasetOptions, JobContext } from './program/job-context.js'

@@ -10,6 +10,7 @@ import { viewOf, type ActorView } from './inspect.js'
 import { compileOptions, type CompiledCluster, type RuntimeOptions, type TroupeOptions } from './options.js'
 import { Remoting } from './remoting/remoting.js'
 import { Runtime } from './runtime.js'
+import { Shutdown, type ShutdownTask } from './shutdown.js'
 
 /**
  * A runtime: the tree of actors of this process, embedded.
@@ -29,6 +30,7 @@ export class Troupe implements AsyncDisposable {
   remoting: Remoting | undefined
   /** How the runtime ended: closed, or failed with the causal chain. Never rejects. */
   readonly closed: Promise<DeathReason>
+  readonly #shutdown: Shutdown
   #close!: (reason: DeathReason) => void
   #closing: Promise<void> | undefined
 
@@ -41,6 +43,7 @@ export class Troupe implements AsyncDisposable {
       if (reason.kind === 'failed') this.#tellFailure(reason.cause, hasLog)
       void this.#end(reason)
     })
+    this.#shutdown = new Shutdown(this.runtime.clock, error => this.runtime.suppressed('/', error))
   }
 
   /**
@@ -102,7 +105,19 @@ export class Troupe implements AsyncDisposable {
     return { ...this.runtime.counters }
   }
 
-  /** Stops all actors in reverse order of their start; resolves once they are gone. */
+  /**
+   * Has a task run when the runtime closes or fails, in its phase and within its timeout.
+   *
+   * @throws ERR_INVALID_OPTION not a phase
+   */
+  onClose(task: ShutdownTask): void {
+    this.#shutdown.add(task)
+  }
+
+  /**
+   * Ends the runtime: the tasks of `before-actors-stop`, all actors in reverse order of their start, then the other
+   * phases. Always resolves; what failed on the way is counted and logged.
+   */
   close(): Promise<void> {
     return this.#end({ kind: 'stopped' })
   }
@@ -128,8 +143,11 @@ export class Troupe implements AsyncDisposable {
 
   #end(reason: DeathReason): Promise<void> {
     return (this.#closing ??= (async () => {
+      await this.#shutdown.run('before-actors-stop')
       await this.runtime.root.stop(reason)
+      await this.#shutdown.run('after-actors-stop')
       await this.remoting?.close()
+      await this.#shutdown.run('disconnect')
       this.runtime.deadlines.close()
       this.#close(reason)
     })())
