@@ -86,3 +86,15 @@ t.test('04: services come from outside, and a test puts in others', async t => {
   t.equal(stdout, '100 EUR = 95.00 CHF\nwith another service and clock: 21 EUR = 42.00 XYZ, in 1999\n')
   t.same([stderr, code], ['', 0])
 })
+
+t.test('05: a simulation finds the seed that loses money, and the careful version holds', async t => {
+  const { stdout, stderr, code } = await runExample('05-simulation')
+  t.match(stdout.split('\n'), [
+    /^naive transfer: seed \d+ breaks it: always 'no money is lost or made' does not hold: \d+ cents instead of 200/,
+    /^of \d+ faults these suffice: (drop|partition|delay|reorder|duplicate)$/,
+    /^careful transfer: holds for 100 seeds, \d+ minutes of virtual time$/,
+    'the same seed gives the same run: true',
+    '',
+  ])
+  t.same([stderr, code], ['', 0])
+})
