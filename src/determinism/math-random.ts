@@ -4,6 +4,8 @@ import { SeededRandom } from './random.js'
 export interface MathRandomSeed {
   /** From now on `Math.random` is the stream of this seed, from its beginning. */
   reseed(seed: number): void
+  /** The stream's next number, as `Math.random()` gives it. */
+  next(): number
   /** Gives the engine's own `Math.random` back. */
   restore(): void
 }
@@ -20,6 +22,7 @@ export function seedMathRandom(seed: number): MathRandomSeed {
     reseed: next => {
       stream = new SeededRandom(next)
     },
+    next: () => stream.next(),
     restore: () => {
       Math.random = original
     },

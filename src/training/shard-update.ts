@@ -50,13 +50,28 @@ export class ShardUpdate {
       const [begin, end] = [slice.at, slice.at + slice.length]
       const trainable = this.#model.variables[slice.variable]!.trainable
       if (weighted && !trainable) {
-        to.set(this.#mean.subarray(begin, end), begin)
+        this.#updateState(to, slice, values, rows)
       } else if (update !== undefined && state.variables.has(slice.variable)) {
         const slots = this.#slots.of(state.spec, slice)
         update(from.subarray(begin, end), to.subarray(begin, end), this.#mean.subarray(begin, end), slots)
       } else {
         to.set(from.subarray(begin, end), begin)
       }
+    }
+  }
+
+  /** The mean, except that a value on which all agree stays as it is, to the bit: nothing drifts by rounding. */
+  #updateState(
+    to: Float32Array,
+    slice: Slice,
+    values: readonly Float32Array[],
+    rows: readonly number[],
+  ): void {
+    const pushed = values.filter((_, rank) => rows[rank]! > 0)
+    const [first, ...others] = pushed
+    for (let i = slice.at; i < slice.at + slice.length; i++) {
+      const value = first![i]!
+      to[i] = others.every(other => Object.is(other[i], value)) ? value : this.#mean[i]!
     }
   }
 

@@ -1,0 +1,45 @@
+import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads'
+import { errorFromInfo, TroupeError } from '../errors.js'
+import {
+  ControlWord,
+  type ProgramNotice,
+  type ProgramReplies,
+  type ProgramReply,
+  type ProgramRequest,
+  type ProgramThreadData,
+} from './protocol.js'
+
+/** The program's side of the line to its worker. */
+export class HostLink {
+  readonly #port: MessagePort
+  readonly #replies: MessagePort
+  readonly #control: Int32Array
+
+  constructor(port: MessagePort, data: ProgramThreadData) {
+    this.#port = port
+    this.#replies = data.replies
+    this.#control = new Int32Array(data.control)
+  }
+
+  tell(notice: ProgramNotice): void {
+    this.#port.postMessage(notice)
+  }
+
+  /** Asks and blocks the thread until the answer is there; throws the error that it was answered with. */
+  ask<R extends ProgramRequest>(request: R): ProgramReplies[R['ask']] {
+    const seen = Atomics.load(this.#control, ControlWord.replies)
+    this.#port.postMessage(request)
+    Atomics.wait(this.#control, ControlWord.replies, seen)
+    const received = receiveMessageOnPort(this.#replies)
+    if (received === undefined) throw new TroupeError('ERR_INTERNAL', `no reply to ${request.ask}`)
+    const message = received.message as ProgramReply
+    if ('error' in message) throw errorFromInfo(message.error)
+    return message.value as ProgramReplies[R['ask']]
+  }
+
+  /** Says that the place of a planned kill is reached, and waits there for ever. */
+  awaitKill(notice: Extract<ProgramNotice, { tell: 'fault' }>): never {
+    this.tell(notice)
+    for (;;) Atomics.wait(this.#control, ControlWord.never, 0)
+  }
+}

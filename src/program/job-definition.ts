@@ -1,0 +1,74 @@
+import { z } from 'zod'
+import {
+  DEFAULT_PARAMETER_SERVERS,
+  DEFAULT_SEED,
+  DEFAULT_WORKERS,
+  MAX_PARAMETER_SERVERS,
+  MAX_SEED,
+  MAX_WORKERS,
+  parseKill,
+  parseOptions,
+} from '../config/index.js'
+import type { JobContext } from './job-context.js'
+
+/** Arguments of a job's `main`: from its definition, then from whoever runs it. Plain data. */
+export type JobArgs = Readonly<Record<string, unknown>>
+
+export interface JobOptions<Args extends JobArgs = JobArgs> {
+  /** Workers, each a thread that runs `main`. @default 1 */
+  readonly workers?: number
+  /** Parameter servers, among which the model is divided. @default 1 */
+  readonly parameterServers?: number
+  /** Of rows, randomness and initial values. @default 1 */
+  readonly seed?: number
+  /** Arguments of `main` that nobody else gave. @default none */
+  readonly args?: Args
+  /** Workers to be killed on the way, to see them come back, such as `worker-1@150`. @default none */
+  readonly kills?: readonly string[]
+  /**
+   * The program of every worker. What it returns on the chief is the job's result; a number `accuracy` in it is
+   * shown in the end.
+   */
+  readonly main: (args: Args, ctx: JobContext) => unknown
+}
+
+const MARK = Symbol.for('troupe.job')
+
+/** A job as {@link defineJob} made it: checked, defaults filled in. */
+export interface JobDefinition<Args extends JobArgs = JobArgs> extends Required<JobOptions<Args>> {
+  readonly [MARK]: true
+}
+
+const schema = z.strictObject({
+  workers: z.int().min(1).max(MAX_WORKERS).default(DEFAULT_WORKERS),
+  parameterServers: z.int().min(1).max(MAX_PARAMETER_SERVERS).default(DEFAULT_PARAMETER_SERVERS),
+  seed: z.int().min(0).max(MAX_SEED).default(DEFAULT_SEED),
+  args: z.record(z.string(), z.unknown()).default({}),
+  kills: z.array(z.string()).default([]),
+  main: z.custom<JobOptions['main']>(value => typeof value === 'function', 'it must be a function'),
+})
+
+/**
+ * Describes a training job. A job's module exports it as default; importing the module starts nothing.
+ *
+ * @example
+ * export default defineJob({
+ *   workers: 2,
+ *   async main(args, ctx) {
+ *     const model = tf.sequential({ layers: [tf.layers.dense({ units: 1, inputShape: [4] })] })
+ *     model.compile({ optimizer: ctx.optimizer('adam', 1e-3), loss: 'meanSquaredError' })
+ *     await model.fitDataset(ctx.dataset(data, { batchSize: 32 }), { epochs: 10, verbose: 0 })
+ *   },
+ * })
+ * @throws ERR_INVALID_OPTION
+ */
+export function defineJob<Args extends JobArgs = JobArgs>(options: JobOptions<Args>): JobDefinition<Args> {
+  const checked = parseOptions(schema, options, 'job option')
+  for (const kill of checked.kills) parseKill(kill)
+  return { ...(checked as unknown as Required<JobOptions<Args>>), [MARK]: true }
+}
+
+/** Did {@link defineJob} make this, in whatever copy of Troupe? */
+export function isJobDefinition(value: unknown): value is JobDefinition {
+  return typeof value === 'object' && value !== null && (value as Partial<JobDefinition>)[MARK] === true
+}

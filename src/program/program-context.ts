@@ -1,0 +1,114 @@
+import type * as Tfjs from '@tensorflow/tfjs'
+import type { DatasetDescriptor } from '../data/index.js'
+import { describe, TroupeError } from '../errors.js'
+import { optimizerSpec } from '../training/index.js'
+import { createBlockingOptimizer } from './blocking-optimizer.js'
+import type { HostLink } from './host-link.js'
+import type { Batch, DatasetOptions, JobContext, JobLog, OptimizerOptions } from './job-context.js'
+import { openRankDataset } from './rank-dataset.js'
+import type { ProgramSpec } from './protocol.js'
+import type { TrainingSession } from './training-session.js'
+
+/** What a program's `main` is given. */
+export class ProgramContext implements JobContext {
+  readonly role: 'chief' | 'worker'
+  readonly rank: number
+  readonly numWorkers: number
+  readonly seed: number
+  readonly signal: AbortSignal
+  readonly log: JobLog
+  readonly #tf: typeof Tfjs
+  readonly #session: TrainingSession
+  readonly #link: HostLink
+  /** Of each name, how many optimizers there are. */
+  readonly #optimizers = new Map<string, number>()
+  /** Of each name, how often it was asked for since the last step. */
+  readonly #onces = new Map<string, number>()
+
+  constructor(
+    tf: typeof Tfjs,
+    session: TrainingSession,
+    link: HostLink,
+    spec: ProgramSpec,
+    signal: AbortSignal,
+  ) {
+    this.#tf = tf
+    this.#session = session
+    this.#link = link
+    this.role = spec.rank === 0 ? 'chief' : 'worker'
+    this.rank = spec.rank
+    this.numWorkers = spec.workers
+    this.seed = spec.seed
+    this.signal = signal
+    this.log = sessionLog(session, link)
+  }
+
+  get replaying(): boolean {
+    return this.#session.replaying
+  }
+
+  optimizer(name: string, options: number | OptimizerOptions = {}): Tfjs.Optimizer {
+    const count = this.#optimizers.get(name) ?? 0
+    const spec = optimizerSpec(`${name}-${count}`, name, options)
+    this.#optimizers.set(name, count + 1)
+    return createBlockingOptimizer(this.#tf, this.#session, spec)
+  }
+
+  dataset(descriptor: DatasetDescriptor, options: DatasetOptions): Tfjs.data.Dataset<Batch> {
+    return openRankDataset(this.#tf, this.#session, this.#link, this.rank, descriptor, options)
+  }
+
+  partition<T extends readonly Tfjs.Tensor[]>(...tensors: T): T {
+    const rows = tensors.map(tensor => tensor.shape[0])
+    const [first] = rows
+    if (first === undefined || rows.some(count => count !== first)) {
+      throw new TroupeError(
+        'ERR_INVALID_OPTION',
+        `partition needs tensors of as many rows; got ${describe(rows)}`,
+      )
+    }
+    const share = Math.floor(first / this.numWorkers)
+    if (share === 0) {
+      throw new TroupeError(
+        'ERR_INVALID_OPTION',
+        `partition cannot deal ${first} rows to ${this.numWorkers} workers`,
+      )
+    }
+    const dealt = share * this.numWorkers
+    if (dealt < first) this.log.warn(`partition leaves out the last ${first - dealt} of ${first} rows`)
+    return tensors.map(tensor => this.#deal(tensor, share)) as unknown as T
+  }
+
+  async once<T>(name: string, fn: () => T | Promise<T>): Promise<T> {
+    const place = `${this.#session.steps}/${name}`
+    const call = this.#onces.get(place) ?? 0
+    this.#onces.set(place, call + 1)
+    const key = `${place}/${call}`
+    const kept = this.#link.ask({ ask: 'once-find', key })
+    if (kept.found) return kept.value as T
+    const value = await fn()
+    this.#link.ask({ ask: 'once-keep', key, value })
+    return value
+  }
+
+  /** Rows rank, rank + R, rank + 2R, …: seen as [share, R, …], the column of this rank. */
+  #deal(tensor: Tfjs.Tensor, share: number): Tfjs.Tensor {
+    const tf = this.#tf
+    const [, ...row] = tensor.shape
+    const size = row.reduce((product, length) => product * length, 1)
+    return tf.tidy(() =>
+      tensor
+        .slice(0, share * this.numWorkers)
+        .reshape([share, this.numWorkers, size])
+        .slice([0, this.rank, 0], [share, 1, size])
+        .reshape([share, ...row]),
+    )
+  }
+}
+
+function sessionLog(session: TrainingSession, link: HostLink): JobLog {
+  const say = (level: keyof JobLog) => (message: string) => {
+    if (!session.replaying) link.tell({ tell: 'log', level, message })
+  }
+  return { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') }
+}

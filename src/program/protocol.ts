@@ -1,0 +1,104 @@
+import type { MessagePort } from 'node:worker_threads'
+import type { KillSpec } from '../config/index.js'
+import type { DatasetDescriptor } from '../data/index.js'
+import type { ErrorInfo } from '../errors.js'
+import type { BackendName, ComputeFingerprint } from '../tensor/index.js'
+import type { JournalExtract, ModelSpec, SamplePlanSpec } from '../training/index.js'
+import type { JobLog as JobLogEvent, Logs } from './events.js'
+
+/** Everything a program is started with. Plain data: it can travel to another machine. */
+export interface ProgramSpec {
+  readonly job: string
+  /** URL of the job's module, which exports the definition as default. */
+  readonly module: string
+  readonly args: Readonly<Record<string, unknown>>
+  readonly rank: number
+  readonly workers: number
+  readonly seed: number
+  readonly generation: number
+  readonly incarnation: number
+  /** Absent: the best that loads. */
+  readonly backend?: BackendName
+  /** The journal of the steps that this rank has pushed everywhere: it computes from there on. */
+  readonly resume: JournalExtract
+  /** Kills of this worker that have not happened yet. */
+  readonly kills: readonly KillSpec[]
+}
+
+/** What the program asks of its worker; it blocks until the answer is there. */
+export type ProgramRequest =
+  | JoinRequest
+  | DatasetRequest
+  | { readonly ask: 'once-find'; readonly key: string }
+  | { readonly ask: 'once-keep'; readonly key: string; readonly value: unknown }
+
+/** Before its first step: agree on the model. */
+export interface JoinRequest {
+  readonly ask: 'join'
+  readonly model: ModelSpec
+  /** The chief's values of the variables, in program order; none from the others and from a chief that resumes. */
+  readonly initial: readonly Float32Array[] | null
+}
+
+export interface JoinReply {
+  /** Where this incarnation pushes. */
+  readonly region: SharedArrayBuffer
+  /** Where it reads the weights; one for each parameter server. */
+  readonly areas: readonly SharedArrayBuffer[]
+}
+
+export interface DatasetRequest {
+  readonly ask: 'dataset'
+  readonly descriptor: DatasetDescriptor
+  readonly batchSize: number
+  readonly shuffle: boolean
+}
+
+export interface DatasetReply {
+  readonly ring: SharedArrayBuffer
+  readonly plan: SamplePlanSpec
+  /** Shape of one row of features. */
+  readonly xShape: readonly number[]
+  readonly yShape: readonly number[]
+}
+
+/**
+ * Whether the value is there. The chief is told at once, and runs the function if not; the others are told when it
+ * is there.
+ */
+export type OnceReply = { readonly found: true; readonly value: unknown } | { readonly found: false }
+
+export interface ProgramReplies {
+  readonly join: JoinReply
+  readonly dataset: DatasetReply
+  readonly 'once-find': OnceReply
+  readonly 'once-keep': null
+}
+
+/** What the program tells its worker. */
+export type ProgramNotice =
+  | { readonly tell: 'ready'; readonly fingerprint: ComputeFingerprint; readonly why: string }
+  /** How long the program trains, when it has said so. */
+  | { readonly tell: 'extent'; readonly epochs: number; readonly stepsPerEpoch: number }
+  /** The program is about to compute its first step, after this many replayed ones. */
+  | { readonly tell: 'live'; readonly step: number }
+  | { readonly tell: 'epoch'; readonly epoch: number; readonly step: number; readonly logs: Logs }
+  | { readonly tell: 'log'; readonly level: JobLogEvent['level']; readonly message: string }
+  /** The place of a planned kill: the program waits there for its end. */
+  | { readonly tell: 'fault'; readonly kill: KillSpec }
+  | { readonly tell: 'returned'; readonly result: unknown }
+  | { readonly tell: 'failed'; readonly error: ErrorInfo }
+
+/** What the thread itself is started with. */
+export interface ProgramThreadData {
+  readonly spec: ProgramSpec
+  /** [replies sent, never changes] */
+  readonly control: SharedArrayBuffer
+  readonly replies: MessagePort
+}
+
+/** Words of {@link ProgramThreadData.control}. */
+export const ControlWord = { replies: 0, never: 1 } as const
+export const CONTROL_WORDS = 2
+
+export type ProgramReply = { readonly value: unknown } | { readonly error: ErrorInfo }

@@ -1,0 +1,249 @@
+import type * as Tfjs from '@tensorflow/tfjs'
+import type { KillSpec } from '../config/index.js'
+import { hashSeed, type Clock, type MathRandomSeed } from '../determinism/index.js'
+import { TroupeError } from '../errors.js'
+import {
+  journalEntry,
+  type JournalEntry,
+  type ModelSpec,
+  type OptimizerSpec,
+  type StepPhase,
+  type VariableSpec,
+} from '../training/index.js'
+import { ExchangeClient } from './exchange-client.js'
+import type { HostLink } from './host-link.js'
+import type { ProgramSpec } from './protocol.js'
+
+/** What a training loop trains. */
+export interface Trainee {
+  readonly optimizer: OptimizerSpec
+  readonly trainable: readonly Tfjs.Variable[]
+  /** Variables that the step itself writes, such as the statistics of a BatchNorm. */
+  readonly state: readonly Tfjs.Variable[]
+  /** Names of what {@link TrainingSession.step}'s `compute` returns. */
+  readonly outputs: readonly string[]
+}
+
+/** Everything a session stands on. */
+export interface SessionParts {
+  readonly tf: typeof Tfjs
+  readonly spec: ProgramSpec
+  readonly link: HostLink
+  readonly clock: Clock
+  readonly random: MathRandomSeed
+}
+
+/**
+ * The training of one program: counts its steps, takes it through the steps that were made before (replay), and
+ * exchanges the others with the parameter servers.
+ *
+ * `Math.random` is seeded anew, by (seed, rank, step), before and after each step: what a replayed program draws
+ * between steps does not depend on whether the steps were computed.
+ */
+export class TrainingSession {
+  readonly #tf: typeof Tfjs
+  readonly #spec: ProgramSpec
+  readonly #link: HostLink
+  readonly #clock: Clock
+  readonly #random: MathRandomSeed
+  #step = 0
+  #joined:
+    { readonly trainee: Trainee; readonly model: ModelSpec; readonly client: ExchangeClient } | undefined
+  /** Rows of the batch drawn for the coming step, if it came from `ctx.dataset`. */
+  #drawn: number | undefined
+  /** Gradients may be staged: a step is being computed. */
+  #computing = false
+  /** Milliseconds, until there is a region to count them in. */
+  #waited = 0
+  #pushMs = 0
+  readonly #lookahead: (() => string | undefined)[] = []
+
+  constructor({ tf, spec, link, clock, random }: SessionParts) {
+    this.#tf = tf
+    this.#spec = spec
+    this.#link = link
+    this.#clock = clock
+    this.#random = random
+    this.#seed('start', -1)
+  }
+
+  /** Steps that the program has made, replayed ones included. */
+  get steps(): number {
+    return this.#step
+  }
+
+  get replaying(): boolean {
+    return this.#step < this.#spec.resume.steps
+  }
+
+  get computing(): boolean {
+    return this.#computing
+  }
+
+  now(): number {
+    return this.#clock.monotonic()
+  }
+
+  /** A batch of the rank's plan was drawn. */
+  drew(rows: number, waitedMs: number): void {
+    this.#drawn = rows
+    if (this.#joined === undefined) this.#waited += waitedMs
+    else this.#spend('data', waitedMs)
+  }
+
+  /** Registers a check of what was drawn while replaying; it returns what is wrong. */
+  checkDraws(check: () => string | undefined): void {
+    this.#lookahead.push(check)
+  }
+
+  /**
+   * Makes the program's next step and returns what all ranks together got.
+   *
+   * @param rows rows that the step is computed on, unless a batch of the plan says otherwise
+   * @param compute forward and backward; stages the gradients and returns this rank's outputs
+   */
+  step(trainee: Trainee, rows: number, compute: () => ArrayLike<number>): JournalEntry {
+    const step = this.#step
+    this.#seed('in', step)
+    const { model, client } = this.#join(trainee)
+    const entry = this.replaying
+      ? this.#replay(model)
+      : this.#train(client, trainee, this.#drawn ?? rows, compute)
+    this.#drawn = undefined
+    this.#step += 1
+    if (step + 1 === this.#spec.resume.steps) this.#goLive(client)
+    this.#seed('after', step)
+    return entry
+  }
+
+  /** Takes the gradients of the step that is being computed, in the order of the trainable variables. */
+  stage(gradients: readonly (Tfjs.Tensor | null | undefined)[]): void {
+    const began = this.now()
+    for (const [index, gradient] of gradients.entries()) this.#known().client.write(index, gradient)
+    this.#pushMs += this.now() - began
+  }
+
+  #replay(model: ModelSpec): JournalEntry {
+    const entry = journalEntry(this.#spec.resume, this.#step)
+    if (entry.outputs.length === model.outputs.length) return entry
+    throw new TroupeError(
+      'ERR_REPLAY_DIVERGED',
+      `step ${this.#step + 1} returns ${model.outputs.length} values (${model.outputs.join(', ')}); ` +
+        `the journal has ${entry.outputs.length}`,
+    )
+  }
+
+  #train(
+    client: ExchangeClient,
+    trainee: Trainee,
+    rows: number,
+    compute: () => ArrayLike<number>,
+  ): JournalEntry {
+    const step = this.#step
+    this.#killPoint(step, undefined)
+    this.#pushMs = 0
+    this.#computing = true
+    const began = this.now()
+    let outputs: ArrayLike<number>
+    try {
+      outputs = compute()
+    } finally {
+      this.#computing = false
+    }
+    const computed = this.now()
+    this.#spend('compute', computed - began - this.#pushMs)
+    for (const [i, variable] of trainee.state.entries()) client.write(trainee.trainable.length + i, variable)
+    client.writeOutputs(outputs)
+    client.push({ step, rows, optimizer: 0 }, shard => this.#killPoint(step, shard))
+    const pushed = this.now()
+    this.#spend('push', pushed - computed + this.#pushMs)
+    client.wait(step + 1)
+    const closed = this.now()
+    this.#spend('barrier', closed - pushed)
+    client.assign(step + 1)
+    this.#spend('pull', this.now() - closed)
+    return client.answer(step + 1)
+  }
+
+  #join(trainee: Trainee): { model: ModelSpec; client: ExchangeClient } {
+    if (this.#joined !== undefined) {
+      if (sameTrainee(this.#joined.trainee, trainee)) return this.#joined
+      throw new TroupeError(
+        'ERR_TRAINING_LOOP',
+        `step ${this.#step + 1} trains ${traineeText(trainee)}, the steps before ${traineeText(this.#joined.trainee)}`,
+      )
+    }
+    const variables = [...trainee.trainable, ...trainee.state]
+    const model: ModelSpec = {
+      variables: variables.map((variable, i) => variableSpec(variable, i < trainee.trainable.length)),
+      optimizers: [{ spec: trainee.optimizer, variables: [...trainee.trainable.keys()] }],
+      outputs: trainee.outputs,
+    }
+    const { rank, resume } = this.#spec
+    const initial =
+      rank === 0 && resume.steps === 0 ? variables.map(v => Float32Array.from(v.dataSync())) : null
+    const reply = this.#link.ask({ ask: 'join', model, initial })
+    const client = new ExchangeClient(this.#tf, reply, model, variables)
+    this.#joined = { trainee, model, client }
+    this.#spend('data', this.#waited)
+    if (resume.steps === 0) this.#goLive(client)
+    return this.#joined
+  }
+
+  /** Everything before this step is replayed: takes its version, as every step leaves the next one's behind. */
+  #goLive(client: ExchangeClient): void {
+    for (const check of this.#lookahead) {
+      const wrong = check()
+      if (wrong !== undefined) throw new TroupeError('ERR_REPLAY_LOOKAHEAD', wrong)
+    }
+    const { steps } = this.#spec.resume
+    client.wait(steps)
+    client.assign(steps)
+    this.#link.tell({ tell: 'live', step: steps })
+  }
+
+  #killPoint(step: number, pushedTo: number | undefined): void {
+    const server = pushedTo === undefined ? undefined : `ps-${pushedTo}`
+    const kill = this.#spec.kills.find(
+      (kill: KillSpec) => kill.step === step + 1 && kill.afterPushTo === server,
+    )
+    if (kill !== undefined) this.#link.awaitKill({ tell: 'fault', kill })
+  }
+
+  #seed(place: 'start' | 'in' | 'after', step: number): void {
+    const { seed, rank } = this.#spec
+    // Initial values are the chief's; equal streams before the first step let every rank build them alike.
+    this.#random.reseed(hashSeed(seed, place === 'start' ? place : `${place} ${rank}/${step}`))
+  }
+
+  #spend(phase: StepPhase, ms: number): void {
+    this.#joined?.client.region.spend(phase, ms)
+  }
+
+  #known(): { readonly client: ExchangeClient } {
+    if (this.#joined !== undefined) return this.#joined
+    throw new TroupeError('ERR_INTERNAL', 'gradients were staged before the first step')
+  }
+}
+
+function sameTrainee(a: Trainee, b: Trainee): boolean {
+  return (
+    a.optimizer.id === b.optimizer.id &&
+    a.trainable.length === b.trainable.length &&
+    a.trainable.every((variable, i) => variable === b.trainable[i])
+  )
+}
+
+function traineeText({ optimizer, trainable }: Trainee): string {
+  return `${trainable.length} variables (${trainable[0]?.name ?? 'none'}, …) with optimizer ${optimizer.id}`
+}
+
+function variableSpec(variable: Tfjs.Variable, trainable: boolean): VariableSpec {
+  if (variable.dtype !== 'float32') {
+    throw new TroupeError(
+      'ERR_TENSOR_DTYPE',
+      `variable ${variable.name} is ${variable.dtype}; parameter servers hold float32`,
+    )
+  }
+  return { name: variable.name, shape: [...variable.shape], trainable }
+}

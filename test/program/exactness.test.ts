@@ -1,0 +1,63 @@
+import t, { type Test } from 'tap'
+import { drive, type DriverResult } from './driver.js'
+
+const tiny = new URL('../fixtures/jobs/tiny.ts', import.meta.url).href
+/** 97 rows in steps of 16: 7 steps an epoch, the last of a single row. */
+const STEPS = 21
+
+const clean = await drive({ module: tiny, workers: 2, shards: 2 })
+
+function equal(t: Test, got: DriverResult, what: string): void {
+  t.equal(got.hash, clean.hash, `${what}: weights and statistics`)
+  t.strictSame(got.history, clean.history, `${what}: loss history`)
+  t.strictSame(got.slots, clean.slots, `${what}: optimizer slots`)
+  t.strictSame(got.results, clean.results, `${what}: what user code saw`)
+}
+
+t.test('a job trains, and its user code sees what all ranks did', async t => {
+  t.equal(clean.history.length, STEPS)
+  t.strictSame(
+    clean.history.slice(0, 7).map(([rows]) => rows),
+    [16, 16, 16, 16, 16, 16, 1],
+  )
+  t.ok(clean.history.at(-2)![1]! < clean.history[0]![1]!, 'the loss falls')
+  const [chief, other] = clean.results as Record<string, unknown>[]
+  t.strictSame(
+    chief!['sizes'],
+    clean.history.map(([rows]) => rows),
+    'size is the number of rows over all ranks',
+  )
+  t.strictSame(chief!['means'], other!['means'], 'epoch means are equal on all ranks')
+  t.strictSame(chief!['epochsKept'], { epochs: 3 })
+  t.strictSame(other!['epochsKept'], { epochs: 3 })
+})
+
+t.test('it does not matter how many shards there are', async t => {
+  for (const shards of [1, 3]) equal(t, await drive({ module: tiny, workers: 2, shards }), `${shards} shards`)
+})
+
+t.test('it does not matter whether, when and between which pushes workers die', async t => {
+  const plans = [
+    ['worker-1@1'],
+    ['worker-1@10'],
+    ['worker-1@10/after-push:ps-0'],
+    ['worker-0@15/after-push:ps-0'],
+    ['worker-1@21/after-push:ps-1'],
+    ['worker-0@3', 'worker-1@3/after-push:ps-0', 'worker-1@4', 'worker-0@18/after-push:ps-1'],
+  ]
+  for (const kills of plans) {
+    const got = await drive({ module: tiny, workers: 2, shards: 2, kills })
+    equal(t, got, kills.join(', '))
+    const fired = got.notices.flatMap(({ notice }) => (notice.tell === 'fault' ? [notice.kill.text] : []))
+    t.strictSame([...fired].sort(), [...kills].sort(), 'every kill hit its phase')
+    t.ok(
+      got.refused.every(push => push.sameBits !== false),
+      'repeated pushes hold the same bits',
+    )
+  }
+})
+
+t.test('another seed gives another model', async t => {
+  const other = await drive({ module: tiny, workers: 2, shards: 1, seed: 8 })
+  t.not(other.hash, clean.hash)
+})
