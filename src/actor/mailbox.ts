@@ -5,64 +5,89 @@ import type { HandlerEntry } from './protocol.js'
 /** Bytes that a payload counts when it is neither text nor binary. */
 export const FLAT_PAYLOAD_BYTES = 64
 
-/** Messages that a ring holds before it grows for the first time. */
-const INITIAL_CAPACITY = 8
-/** A ring that grew beyond this is given back once it is empty. */
-const KEPT_CAPACITY = 64
+/** Messages in a mailbox's first chunk, and in those it gets when that is full. */
+const FIRST_CHUNK = 8
+const CHUNK = 256
 /** Slots a message takes: handler, payload, delivery, bytes. */
 const STRIDE = 4
 
+/** A stretch of the queue: written once from front to back, read once, then dropped or kept as the spare one. */
+interface Chunk {
+  readonly slots: unknown[]
+  next: Chunk | undefined
+}
+
+const chunkOf = (messages: number): Chunk => ({
+  slots: new Array<unknown>(messages * STRIDE),
+  next: undefined,
+})
+
 /**
- * A first-in-first-out ring of messages. A message is four slots of one array rather than an object, so that a
- * tell allocates nothing. It does not enforce its bounds: the cell does, since system messages ignore them.
+ * A first-in-first-out queue of messages, in linked chunks: a backlog grows and shrinks without ever being copied. A
+ * message is four slots of an array rather than an object, so that a tell allocates nothing. It does not enforce its
+ * bounds: the cell does, since system messages ignore them.
  */
 export class Mailbox {
-  #slots: unknown[] = new Array(INITIAL_CAPACITY * STRIDE)
-  #head = 0
+  #head: Chunk = chunkOf(FIRST_CHUNK)
+  #tail: Chunk = this.#head
+  /** Next slot to read in the head, to write in the tail. */
+  #read = 0
+  #write = 0
+  #spare: Chunk | undefined = undefined
   size = 0
   bytes = 0
 
   // the message taken last
-  handler: HandlerEntry | undefined
-  payload: unknown
-  delivery: Delivery | undefined
+  handler: HandlerEntry | undefined = undefined
+  payload: unknown = undefined
+  delivery: Delivery | undefined = undefined
 
   push(handler: HandlerEntry, payload: unknown, delivery: Delivery | undefined, bytes: number): void {
-    let slots = this.#slots
-    if (this.size * STRIDE === slots.length) slots = this.#grow()
-    const at = (this.#head + this.size * STRIDE) & (slots.length - 1)
+    if (this.#write === this.#tail.slots.length) this.#extend()
+    const { slots } = this.#tail
+    const at = this.#write
     slots[at] = handler
     slots[at + 1] = payload
     slots[at + 2] = delivery
     slots[at + 3] = bytes
+    this.#write = at + STRIDE
     this.size++
     this.bytes += bytes
   }
 
   /** Takes the oldest message into `handler`, `payload` and `delivery`. The caller checked `size`. */
   take(): void {
-    const slots = this.#slots
-    const at = this.#head
+    if (this.#read === this.#head.slots.length) this.#advance()
+    const { slots } = this.#head
+    const at = this.#read
     this.handler = slots[at] as HandlerEntry
     this.payload = slots[at + 1]
     this.delivery = slots[at + 2] as Delivery | undefined
     this.bytes -= slots[at + 3] as number
     slots[at + 1] = undefined
     slots[at + 2] = undefined
-    this.#head = (at + STRIDE) & (slots.length - 1)
-    if (--this.size === 0 && slots.length > KEPT_CAPACITY * STRIDE) {
-      this.#slots = new Array(INITIAL_CAPACITY * STRIDE)
-      this.#head = 0
+    this.#read = at + STRIDE
+    if (--this.size === 0) {
+      // from the front again: a mailbox that is emptied now and then stays in its first chunk
+      this.#read = 0
+      this.#write = 0
     }
   }
 
-  #grow(): unknown[] {
-    const old = this.#slots
-    const grown: unknown[] = new Array(old.length * 2)
-    for (let i = 0; i < old.length; i++) grown[i] = old[(this.#head + i) & (old.length - 1)]
-    this.#slots = grown
-    this.#head = 0
-    return grown
+  #extend(): void {
+    const chunk = this.#spare ?? chunkOf(CHUNK)
+    this.#spare = undefined
+    this.#tail.next = chunk
+    this.#tail = chunk
+    this.#write = 0
+  }
+
+  #advance(): void {
+    const done = this.#head
+    this.#head = done.next as Chunk
+    this.#read = 0
+    done.next = undefined
+    if (done.slots.length === CHUNK * STRIDE) this.#spare = done
   }
 }
 

@@ -1,6 +1,6 @@
 import { causalChain, TroupeError } from '../errors.js'
 import type { Actor, ActorClass } from '../actor/actor.js'
-import type { Cell } from '../actor/cell.js'
+import { Cell } from '../actor/cell.js'
 import type { SpawnOptions } from '../actor/child-spec.js'
 import type { DeathReason, Terminated } from '../actor/death.js'
 import { typeOf } from '../actor/protocol.js'
@@ -166,6 +166,7 @@ export class Troupe implements AsyncDisposable {
   }
 
   #find(ref: ActorRef): Cell | undefined {
-    return this.runtime.find(ref.path)
+    const { target } = ref
+    return target instanceof Cell && target.state !== 'stopped' ? target : this.runtime.find(ref.path)
   }
 }
