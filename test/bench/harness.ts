@@ -8,7 +8,7 @@ export interface Arm {
   readonly unit: string
   readonly better: 'higher' | 'lower'
   /** Measures once. What it sets up, it takes down. */
-  run(): number | Promise<number>
+  readonly run: () => number | Promise<number>
 }
 
 /** What a bench promises of its own figures. */

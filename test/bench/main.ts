@@ -134,3 +134,5 @@ await runMain(async () => {
   }
   if (values.check && missed > 0) process.exitCode = 1
 })
+// everything is printed and closed, but a library under comparison may leave threads behind
+process.exit()

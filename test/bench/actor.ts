@@ -1,0 +1,82 @@
+// Actors against nact, comedy, and the floor: a bare queue in one thread, a bare postMessage between two.
+
+import { collectGarbage, defineBench, quantile, type Arm } from './harness.js'
+import { bareFloor } from './peers/bare.js'
+import { comedyPeer } from './peers/comedy.js'
+import { nactPeer } from './peers/nact.js'
+import { troupePeer } from './peers/troupe.js'
+import type { ActorPeer } from './peers/peer.js'
+
+/** How much of each workload a peer gets: enough for some tenths of a second. */
+interface Load {
+  readonly tells: number
+  readonly asks: number
+  readonly restarts: number
+  readonly threadAsks: number
+  readonly idle: number
+}
+
+/** Actors started and stopped by those that can do it in seconds; the others do fewer, scaled to this. */
+const SPAWNED = 100_000
+
+const FAST: Load = { tells: 2_000_000, asks: 50_000, restarts: 2_000, threadAsks: 5_000, idle: SPAWNED }
+const NACT: Load = { ...FAST, tells: 100_000, asks: 20_000 }
+const COMEDY: Load = { ...FAST, tells: 50_000, asks: 20_000, idle: 2_000 }
+
+/** Heap growth an actor after collection, its ref held and no message sent yet. */
+async function idleBytes(start: NonNullable<ActorPeer['idle']>, count: number): Promise<number> {
+  collectGarbage()
+  const before = process.memoryUsage().heapUsed
+  const { held, release } = await start(count)
+  collectGarbage()
+  const grown = process.memoryUsage().heapUsed - before
+  if (held === undefined) throw new Error('the actors must stay reachable until they are weighed')
+  await release()
+  return grown / count
+}
+
+function* armsOf(peer: ActorPeer, load: Load): Generator<Arm> {
+  const { suffix, tell, ask, spawnStop, restart, threadAsk, idle } = peer
+  const arm = (name: string, unit: string, run: Arm['run'], better: Arm['better'] = 'lower'): Arm => ({
+    case: `${name}${suffix}`,
+    unit,
+    better,
+    run,
+  })
+  if (tell) yield arm('tell', 'messages/s', () => tell(load.tells), 'higher')
+  if (ask) {
+    yield arm('ask-p50-us', 'us', async () => quantile(await ask(load.asks), 0.5))
+    yield arm('ask-p99-us', 'us', async () => quantile(await ask(load.asks), 0.99))
+  }
+  if (spawnStop) {
+    const scale = SPAWNED / load.idle
+    yield arm('spawn-stop', `ms/${SPAWNED}`, async () => (await spawnStop(load.idle)) * scale)
+  }
+  if (restart) yield arm('restart', 'us', () => restart(load.restarts))
+  if (threadAsk)
+    yield arm('thread-ask-p50-us', 'us', async () => quantile(await threadAsk(load.threadAsks), 0.5))
+  if (idle) yield arm('idle-actor-bytes', 'bytes', () => idleBytes(idle, load.idle))
+}
+
+export default defineBench(
+  'actor',
+  async b => {
+    const peers: [ActorPeer, Load][] = [
+      [await troupePeer(), FAST],
+      [nactPeer(), NACT],
+      [await comedyPeer(), COMEDY],
+      [bareFloor(), FAST],
+    ]
+    for (const [peer, load] of peers) {
+      b.after(() => peer.close())
+      for (const arm of armsOf(peer, load)) b.arm(arm)
+    }
+    b.bar({ case: 'tell', against: 'tell-nact', atLeast: 20 })
+    b.bar({ case: 'tell', against: 'tell-floor', atLeast: 0.25 })
+    b.bar({ case: 'ask-p50-us', against: 'ask-p50-us-nact', atMost: 0.3 })
+    b.bar({ case: 'thread-ask-p50-us', against: 'thread-ask-p50-us-floor', atMost: 1.5 })
+    b.bar({ case: 'spawn-stop', atMost: 400 })
+    b.bar({ case: 'idle-actor-bytes', atMost: 600 })
+  },
+  { packages: ['nact', 'comedy'] },
+)
