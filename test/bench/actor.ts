@@ -35,27 +35,41 @@ async function idleBytes(start: NonNullable<ActorPeer['idle']>, count: number): 
   return grown / count
 }
 
-function* armsOf(peer: ActorPeer, load: Load): Generator<Arm> {
+const CASES = [
+  'tell',
+  'ask-p50-us',
+  'ask-p99-us',
+  'spawn-stop',
+  'restart',
+  'thread-ask-p50-us',
+  'idle-actor-bytes',
+] as const
+
+/** What a peer is measured by; a case that it has no means for is absent. */
+function armsOf(peer: ActorPeer, load: Load): Partial<Record<(typeof CASES)[number], Arm>> {
   const { suffix, tell, ask, spawnStop, restart, threadAsk, idle } = peer
-  const arm = (name: string, unit: string, run: Arm['run'], better: Arm['better'] = 'lower'): Arm => ({
-    case: `${name}${suffix}`,
-    unit,
-    better,
-    run,
-  })
-  if (tell) yield arm('tell', 'messages/s', () => tell(load.tells), 'higher')
+  const arms: Partial<Record<(typeof CASES)[number], Arm>> = {}
+  const add = (
+    name: (typeof CASES)[number],
+    unit: string,
+    run: Arm['run'],
+    better: Arm['better'] = 'lower',
+  ): void => {
+    arms[name] = { case: `${name}${suffix}`, unit, better, run }
+  }
+  if (tell) add('tell', 'messages/s', () => tell(load.tells), 'higher')
   if (ask) {
-    yield arm('ask-p50-us', 'us', async () => quantile(await ask(load.asks), 0.5))
-    yield arm('ask-p99-us', 'us', async () => quantile(await ask(load.asks), 0.99))
+    add('ask-p50-us', 'us', async () => quantile(await ask(load.asks), 0.5))
+    add('ask-p99-us', 'us', async () => quantile(await ask(load.asks), 0.99))
   }
   if (spawnStop) {
     const scale = SPAWNED / load.idle
-    yield arm('spawn-stop', `ms/${SPAWNED}`, async () => (await spawnStop(load.idle)) * scale)
+    add('spawn-stop', `ms/${SPAWNED}`, async () => (await spawnStop(load.idle)) * scale)
   }
-  if (restart) yield arm('restart', 'us', () => restart(load.restarts))
-  if (threadAsk)
-    yield arm('thread-ask-p50-us', 'us', async () => quantile(await threadAsk(load.threadAsks), 0.5))
-  if (idle) yield arm('idle-actor-bytes', 'bytes', () => idleBytes(idle, load.idle))
+  if (restart) add('restart', 'us', () => restart(load.restarts))
+  if (threadAsk) add('thread-ask-p50-us', 'us', async () => quantile(await threadAsk(load.threadAsks), 0.5))
+  if (idle) add('idle-actor-bytes', 'bytes', () => idleBytes(idle, load.idle))
+  return arms
 }
 
 export default defineBench(
@@ -67,10 +81,10 @@ export default defineBench(
       [await comedyPeer(), COMEDY],
       [bareFloor(), FAST],
     ]
-    for (const [peer, load] of peers) {
-      b.after(() => peer.close())
-      for (const arm of armsOf(peer, load)) b.arm(arm)
-    }
+    for (const [peer] of peers) b.after(peer.close)
+    // the same case of all peers in a row: what is compared is measured close together
+    const arms = peers.map(([peer, load]) => armsOf(peer, load))
+    for (const name of CASES) for (const arm of arms) if (arm[name] !== undefined) b.arm(arm[name])
     b.bar({ case: 'tell', against: 'tell-nact', atLeast: 20 })
     b.bar({ case: 'tell', against: 'tell-floor', atLeast: 0.25 })
     b.bar({ case: 'ask-p50-us', against: 'ask-p50-us-nact', atMost: 0.3 })

@@ -54,6 +54,11 @@ function short(value: number): string {
   return value >= 1000 ? String(Math.round(value)) : String(Number(value.toPrecision(4)))
 }
 
+/** Six significant digits: more of them are noise. */
+function six(value: number): number {
+  return Number(value.toPrecision(6))
+}
+
 function printTable(run: BenchRun): void {
   const rows = [['bench', 'case', 'median', 'min', 'max', 'samples', 'unit', 'better']]
   for (const each of run.figures) {
@@ -75,7 +80,10 @@ function printTable(run: BenchRun): void {
 }
 
 function printLines(run: BenchRun, withBars: boolean): void {
-  for (const { better: _, ...figure } of run.figures) process.stdout.write(`${JSON.stringify(figure)}\n`)
+  for (const { bench, case: name, value, unit, samples, min, max } of run.figures) {
+    const figure = { bench, case: name, value: six(value), unit, samples, min: six(min), max: six(max) }
+    process.stdout.write(`${JSON.stringify(figure)}\n`)
+  }
   if (withBars) for (const bar of run.bars) process.stdout.write(`${JSON.stringify(bar)}\n`)
 }
 

@@ -16,7 +16,7 @@ export interface ActorPeer {
   /** As `ask`, of an actor in a worker thread. */
   readonly threadAsk?: (count: number) => Promise<Float64Array>
   /** Starts `count` actors and returns what keeps them reachable; no message is sent. */
-  readonly idle?: (count: number) => Promise<{ readonly held: unknown; release(): Promise<void> }>
+  readonly idle?: (count: number) => Promise<{ readonly held: unknown; release: () => Promise<void> }>
   readonly close: () => Promise<void>
 }
 
