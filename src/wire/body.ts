@@ -24,7 +24,7 @@ export function aligned(offset: number): number {
 export class BodyWriter {
   readonly descriptors: Descriptor[] = []
   readonly #blocks: Uint8Array[] = []
-  #ends: number[] = []
+  readonly #ends: number[] = []
 
   get byteLength(): number {
     return this.#ends.at(-1) ?? 0

@@ -1,10 +1,11 @@
 import { errorInfo, hasCode, TroupeError, type ErrorInfo } from '../errors.js'
 import { BodyWriter } from './body.js'
 import { isOddText, withoutOddities } from './odd-text.js'
-import { MAX_ARGUMENT_DEPTH, MAX_CONTAINERS, MAX_KEYS, MAX_UINT64, MIN_INT64 } from './plain.js'
+import { MAX_ARGUMENT_DEPTH, MAX_VALUES, MAX_KEYS, MAX_UINT64, MIN_INT64 } from './plain.js'
 import { TAG_MARK } from './scan.js'
 import { ARRAY_BUFFER_TAG, BINARIES, BUFFER_TAG, isReservedTag, TAGS } from './tags.js'
 import { TensorData } from './tensor-data.js'
+import { formatPath, type PathStep } from './value-path.js'
 import type { ValueHooks } from './value-hooks.js'
 
 /**
@@ -15,12 +16,12 @@ import type { ValueHooks } from './value-hooks.js'
 export class PayloadEncoder {
   readonly body = new BodyWriter()
   readonly #hooks: ValueHooks | undefined
-  readonly #path: string[] = []
+  readonly #path: PathStep[] = []
   /** The containers that hold the current value, outermost first. */
   readonly #ancestors: object[] = []
   /** How long the path was at each of them. */
   readonly #steps: number[] = []
-  #containersLeft = MAX_CONTAINERS
+  #valuesLeft = MAX_VALUES
   /** Levels that tags add to those of the ancestors. */
   #tagDepth = 0
 
@@ -30,10 +31,10 @@ export class PayloadEncoder {
 
   /** @throws TroupeError ERR_PAYLOAD naming the path to a value that cannot be sent */
   encode(args: readonly unknown[]): unknown[] {
-    return args.map((value, index) => this.#at(`args[${index}]`, value))
+    return args.map((value, index) => this.#at(index, value))
   }
 
-  #at(step: string, value: unknown): unknown {
+  #at(step: PathStep, value: unknown): unknown {
     this.#path.push(step)
     const wire = this.#value(value)
     this.#path.pop()
@@ -41,6 +42,9 @@ export class PayloadEncoder {
   }
 
   #value(value: unknown): unknown {
+    if (--this.#valuesLeft < 0) {
+      throw this.#refuse(`more than ${MAX_VALUES} values in one payload; send bulk as a typed array`)
+    }
     switch (typeof value) {
       case 'string':
         return this.#text(value)
@@ -71,7 +75,6 @@ export class PayloadEncoder {
     if (this.#ancestors.length + this.#tagDepth >= MAX_ARGUMENT_DEPTH) {
       throw this.#refuse(this.#cycle() ?? `nested deeper than ${MAX_ARGUMENT_DEPTH} levels`)
     }
-    if (--this.#containersLeft < 0) throw this.#refuse(`more than ${MAX_CONTAINERS} objects in one payload`)
     this.#ancestors.push(value)
     this.#steps.push(this.#path.length)
     const wire = this.#container(value)
@@ -86,7 +89,7 @@ export class PayloadEncoder {
     if (prototype === Object.prototype || prototype === null) {
       return this.#record(value as Record<string, unknown>)
     }
-    if (value instanceof TensorData) return this.#tensor(value)
+    if (value instanceof TensorData) return this.#tensor(value as TensorData)
     if (prototype === Date.prototype) return tag(TAGS.date, (value as Date).getTime())
     if (prototype === Map.prototype) return this.#map(value as Map<unknown, unknown>)
     if (prototype === Set.prototype) return this.#set(value as Set<unknown>)
@@ -106,10 +109,10 @@ export class PayloadEncoder {
     const wire: unknown[] = []
     for (let i = 0; i < values.length; i++) {
       if (values[i] === undefined && !(i in values)) {
-        this.#path.push(`[${i}]`)
+        this.#path.push(i)
         throw this.#refuse('hole in an array')
       }
-      wire.push(this.#at(`[${i}]`, values[i]))
+      wire.push(this.#at(i, values[i]))
     }
     return wire
   }
@@ -123,25 +126,27 @@ export class PayloadEncoder {
       keys.some(key => key === '__proto__' || isOddText(key))
     if (odd) {
       return this.#tagged(TAGS.object, () =>
-        keys.flatMap(key => [this.#text(key), this.#at(propertyStep(key), record[key])]),
+        keys.flatMap(key => [this.#text(key), this.#at(key, record[key])]),
       )
     }
     const wire: Record<string, unknown> = {}
-    for (const key of keys) wire[key] = this.#at(propertyStep(key), record[key])
+    for (const key of keys) wire[key] = this.#at(key, record[key])
     return wire
   }
 
   #map(map: ReadonlyMap<unknown, unknown>): unknown {
     return this.#tagged(TAGS.map, () =>
       [...map].flatMap(([key, value], i) => [
-        this.#at(`.keys()[${i}]`, key),
-        this.#at(typeof key === 'string' ? `.get(${JSON.stringify(key)})` : `.values()[${i}]`, value),
+        this.#at({ call: 'keys', key: i }, key),
+        this.#at(typeof key === 'string' ? { call: 'get', key } : { call: 'values', key: i }, value),
       ]),
     )
   }
 
   #set(set: ReadonlySet<unknown>): unknown {
-    return this.#tagged(TAGS.set, () => [...set].map((value, i) => this.#at(`.values()[${i}]`, value)))
+    return this.#tagged(TAGS.set, () =>
+      [...set].map((value, i) => this.#at({ call: 'values', key: i }, value)),
+    )
   }
 
   #tensor(tensor: TensorData): unknown {
@@ -191,7 +196,7 @@ export class PayloadEncoder {
     const levels = this.#ancestors.length
     const tagDepth = this.#tagDepth
     try {
-      return this.#at('.data', data)
+      return this.#at('data', data)
     } catch (error) {
       if (!hasCode(error, 'ERR_PAYLOAD')) throw error
       this.body.truncate(blocks)
@@ -216,23 +221,18 @@ export class PayloadEncoder {
     const first = this.#ancestors[again]
     if (first === undefined) return undefined
     this.#path.length = this.#steps[again] ?? 0
-    return `cyclic, the same object as ${this.#path.slice(0, this.#steps[this.#ancestors.indexOf(first)]).join('')}`
+    const origin = this.#path.slice(0, this.#steps[this.#ancestors.indexOf(first)])
+    return `cyclic, the same object as ${formatPath(origin)}`
   }
 
   #refuse(what: string): TroupeError {
-    const path = this.#path.join('')
+    const path = formatPath(this.#path)
     return new TroupeError('ERR_PAYLOAD', `${path}: ${what}`, { data: { path, what } })
   }
 }
 
 function tag(name: string, data: unknown): Record<string, unknown> {
   return { [TAG_MARK + name]: data }
-}
-
-const IDENTIFIER = /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u
-
-function propertyStep(key: string): string {
-  return IDENTIFIER.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`
 }
 
 function className(value: object): string {

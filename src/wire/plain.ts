@@ -1,7 +1,7 @@
 import { TAG_MARK } from './scan.js'
 
-/** Containers in one payload. A graph that shares parts can unfold without end; this ends it. */
-export const MAX_CONTAINERS = 1 << 22
+/** Values in one payload. A graph that shares parts can unfold without end; this ends it. */
+export const MAX_VALUES = 1 << 22
 
 /**
  * How deep containers may nest in arguments. Less than a scan allows, for what the frame adds on top: two levels of
@@ -15,7 +15,7 @@ export const MAX_KEYS = 0xffff
 export const MIN_INT64 = -(2n ** 63n)
 export const MAX_UINT64 = 2n ** 64n - 1n
 
-let containersLeft = 0
+let valuesLeft = 0
 
 /**
  * Can msgpackr write this as it is, and will it be the same when read? False for anything special and anything
@@ -24,11 +24,12 @@ let containersLeft = 0
  * This walk is the price of strictness on every message, so it allocates nothing.
  */
 export function isPlain(values: readonly unknown[]): boolean {
-  containersLeft = MAX_CONTAINERS
-  return isPlainArray(values, 0)
+  valuesLeft = MAX_VALUES
+  return isPlainArray(values, 0) && valuesLeft >= 0
 }
 
 function isPlainArray(values: readonly unknown[], depth: number): boolean {
+  valuesLeft -= values.length
   for (let i = 0; i < values.length; i++) if (!isPlainValue(values[i], depth)) return false
   return true
 }
@@ -43,7 +44,7 @@ function isPlainValue(value: unknown, depth: number): boolean {
 }
 
 function isPlainContainer(value: object, depth: number): boolean {
-  if (depth > MAX_ARGUMENT_DEPTH || --containersLeft < 0) return false
+  if (depth > MAX_ARGUMENT_DEPTH || valuesLeft < 0) return false
   const prototype: unknown = Object.getPrototypeOf(value)
   if (prototype === Array.prototype) return Array.isArray(value) && isPlainArray(value, depth)
   if (prototype !== Object.prototype && prototype !== null) return false
@@ -54,6 +55,7 @@ function isPlainContainer(value: object, depth: number): boolean {
     if (count++ === 0) first = key
     if (isProto(key) || !isPlainValue(record[key], depth)) return false
   }
+  valuesLeft -= count
   return count <= MAX_KEYS && !(count === 1 && first.startsWith(TAG_MARK))
 }
 

@@ -13,16 +13,16 @@ const ENVELOPE: Envelope = { kind: 'tell', target: '/' }
  */
 export function roundTrip(args: readonly unknown[], hooks?: ValueHooks): unknown[] {
   const arrived = decodeFrame(encodeFrame(ENVELOPE, '', args, hooks), hooks).args
-  for (const value of args) freeze(value)
-  for (const value of arrived) freeze(value)
+  const seen = new Set<object>()
+  for (const value of args) freeze(value, seen)
+  for (const value of arrived) freeze(value, seen)
   return arrived
 }
 
-/** Comes after a successful encoding, which bounds depth and excludes cycles. */
-function freeze(value: unknown): void {
-  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return
+function freeze(value: unknown, seen: Set<object>): void {
+  if (typeof value !== 'object' || value === null || seen.has(value)) return
   const prototype: unknown = Object.getPrototypeOf(value)
   if (!Array.isArray(value) && prototype !== Object.prototype && prototype !== null) return
-  Object.freeze(value)
-  for (const part of Object.values(value)) freeze(part)
+  seen.add(value)
+  for (const part of Object.values(Object.freeze(value))) freeze(part, seen)
 }

@@ -52,7 +52,10 @@ export class TensorData<D extends DType = DType> {
   /** @throws TroupeError ERR_PAYLOAD if it was moved */
   get bytes(): Uint8Array {
     if (this.#bytes === undefined) {
-      throw new TroupeError('ERR_PAYLOAD', `TensorData ${this.dtype} [${this.shape}] was used after move()`)
+      throw new TroupeError(
+        'ERR_PAYLOAD',
+        `TensorData ${this.dtype} [${this.shape.join(', ')}] was used after move()`,
+      )
     }
     return this.#bytes
   }
