@@ -146,6 +146,7 @@ export class Troupe implements AsyncDisposable {
       await this.#shutdown.run('before-actors-stop')
       await this.runtime.root.stop(reason)
       await this.#shutdown.run('after-actors-stop')
+      await this.remoting?.drain()
       await this.remoting?.close()
       await this.#shutdown.run('disconnect')
       this.runtime.deadlines.close()

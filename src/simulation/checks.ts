@@ -42,7 +42,8 @@ export class Checks {
     return new Promise(resolve => {
       const deadlineMs = this.#world.nowMs + withinMs
       this.#pending.push({ name, condition, deadlineMs, resolve })
-      // wakes the world, should nothing else happen until then
+      // it may hold already, and should nothing else happen the world must wake at the deadline
+      this.#world.after(0, () => {})
       this.#world.after(withinMs, () => {})
     })
   }

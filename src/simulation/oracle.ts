@@ -78,9 +78,9 @@ export class Oracle {
     return (this.#over.get(node.id) ?? 0) >= node.incarnation
   }
 
-  /** Has that machine been told that this node is over? */
-  knowsOver(machine: Machine, node: NodeAddress): boolean {
-    return this.#observers.get(machine)?.knowsOver(node) === true
+  /** When that machine was told that this node is over; undefined if it was not. */
+  toldOverAtMs(machine: Machine, node: NodeAddress): number | undefined {
+    return this.#observers.get(machine)?.toldOverAtMs(node)
   }
 
   #announce(event: MembershipEvent): void {
@@ -99,7 +99,7 @@ class Observer implements Membership {
   readonly #world: World
   readonly #listeners = new Set<(event: MembershipEvent) => void>()
   readonly #members = new Map<string, NodeAddress>()
-  readonly #over = new Map<string, number>()
+  readonly #over = new Map<string, { readonly incarnation: number; readonly atMs: number }[]>()
   /** When the last event was told: the next one is not earlier. */
   #lastMs = 0
   #closed = false
@@ -123,8 +123,8 @@ class Observer implements Membership {
     return () => this.#listeners.delete(listener)
   }
 
-  knowsOver(node: NodeAddress): boolean {
-    return (this.#over.get(node.id) ?? 0) >= node.incarnation
+  toldOverAtMs(node: NodeAddress): number | undefined {
+    return this.#over.get(node.id)?.find(over => over.incarnation >= node.incarnation)?.atMs
   }
 
   learn(event: MembershipEvent, delayMs: number): void {
@@ -144,7 +144,8 @@ class Observer implements Membership {
     this.#world.note(`told ${this.machine.name} ${event.kind} ${node.id}/${node.incarnation}`)
     if (event.kind === 'up') this.#members.set(node.id, node)
     else {
-      this.#over.set(node.id, Math.max(this.#over.get(node.id) ?? 0, node.incarnation))
+      const over = this.#over.get(node.id) ?? []
+      this.#over.set(node.id, [...over, { incarnation: node.incarnation, atMs: this.#world.nowMs }])
       if (this.#members.get(node.id)?.incarnation === node.incarnation) this.#members.delete(node.id)
     }
     for (const listener of [...this.#listeners]) listener(event)

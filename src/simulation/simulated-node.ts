@@ -4,6 +4,7 @@ import { Troupe } from '../node/troupe.js'
 import type { Machine, MachineState } from './machine.js'
 import type { SimulatedNetwork } from './network.js'
 import type { Oracle } from './oracle.js'
+import type { Simulation } from './simulation.js'
 import type { World } from './world.js'
 
 /** Options of the runtimes in a simulation: what the simulation itself provides cannot be given. */
@@ -15,9 +16,10 @@ export type SimulatedTroupeOptions = Omit<
 }
 
 /** Sets a node up each time it boots: what its program would do at start. */
-export type BootNode = (node: SimulatedNode) => void | Promise<void>
+export type BootNode = (node: SimulatedNode, simulation: Simulation) => void | Promise<void>
 
 export interface NodeSetting {
+  readonly simulation: Simulation
   readonly world: World
   readonly network: SimulatedNetwork
   readonly oracle: Oracle
@@ -69,7 +71,7 @@ export class SimulatedNode {
 
   /** Starts the next incarnation; one that still runs is cut off first. Never resolves if it crashes meanwhile. */
   async boot(): Promise<void> {
-    const { world, network, oracle, options, boot } = this.#setting
+    const { simulation, world, network, oracle, options, boot } = this.#setting
     if (world.over) return
     if (this.#machine !== undefined) this.crash()
     const machine = world.boot({ id: this.id, incarnation: ++this.#incarnation })
@@ -91,7 +93,7 @@ export class SimulatedNode {
       })
       if (this.#machine !== machine) return
       this.#troupe = troupe
-      await boot?.(this)
+      await boot?.(this, simulation)
     } catch (error) {
       // the code of a crashed machine may fail as it likes: it is not there any more
       if (this.#machine === machine) world.fail(error)

@@ -80,6 +80,7 @@ export class Simulation {
     this.nodes = (options.nodes ?? DEFAULT_NODES).map(
       id =>
         new SimulatedNode(id, {
+          simulation: this,
           world: this.world,
           network: this.#network,
           oracle: this.#oracle,
@@ -146,9 +147,14 @@ export class Simulation {
     this.#faults.load([fault])
   }
 
-  /** Has the runtime of `observer` been told that this incarnation of `id` is over? */
-  knowsOver(observer: SimulatedNode, id: string, incarnation: number): boolean {
-    return observer.machine !== undefined && this.#oracle.knowsOver(observer.machine, { id, incarnation })
+  /** Has the cluster declared this incarnation of a node down? */
+  isOver(id: string, incarnation: number): boolean {
+    return this.#oracle.isOver({ id, incarnation })
+  }
+
+  /** When the runtime that runs on `observer` was told that this incarnation is over; undefined if it was not. */
+  toldOverAtMs(observer: SimulatedNode, id: string, incarnation: number): number | undefined {
+    return observer.machine && this.#oracle.toldOverAtMs(observer.machine, { id, incarnation })
   }
 
   /** @internal Boots the nodes, runs the scenario, ends when everything that must come to hold does. */

@@ -29,6 +29,8 @@ export interface RemotingOptions {
   readonly resendAfterMs?: number
   /** A pair that is silent this long is forgotten on both sides. @default 60000 */
   readonly idlePairMs?: number
+  /** How long a node that is closed waits for the others to take what it told them. @default 1000 */
+  readonly drainMs?: number
 }
 
 /** The longest pause between two questions or two attempts. */
@@ -51,6 +53,7 @@ const schema = z.strictObject({
   moveTimeoutMs: ms.default(1_000),
   resendAfterMs: ms.default(50),
   idlePairMs: ms.default(60_000),
+  drainMs: ms.default(1_000),
 })
 
 /** Remoting options with their defaults. */

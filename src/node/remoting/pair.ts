@@ -10,7 +10,7 @@ import type { Remoting } from './remoting.js'
 import type { Route } from './route.js'
 
 /** A message that waits: as a frame, so that it is a snapshot of its payload and its bytes are known. */
-interface Parcel {
+export interface Parcel {
   readonly name: string
   readonly frame: Uint8Array
   readonly ask: RemoteAsk | undefined
@@ -262,15 +262,19 @@ export class Pair {
     this.route.wanted()
   }
 
-  /** What came back goes before what was held since. */
+  /** What came back, in the order it was sent, and then what was held since. */
+  inOrder(returned: ReadonlyMap<number, Parcel>, held: readonly Parcel[]): Parcel[] {
+    const again = [...returned].sort(([a], [b]) => a - b).map(([, parcel]) => parcel)
+    return [...again, ...held]
+  }
+
   #requeue(): void {
     const returned = this.#returned
     if (returned === undefined) return
     this.#returned = undefined
     const held = this.#parcels
     this.#clear()
-    const again = [...returned].sort(([a], [b]) => a - b).map(([, parcel]) => parcel)
-    for (const parcel of [...again, ...held]) {
+    for (const parcel of this.inOrder(returned, held)) {
       if (this.#fits(parcel)) this.#add(parcel)
       else this.#refuseFull(parcel)
     }

@@ -1,5 +1,5 @@
 import { PendingAsk, type AskEnvironment, type AskOptions } from '../../actor/ask.js'
-import type { ChainLink } from '../../actor/chain.js'
+import type { Sender } from '../../actor/ref.js'
 import { TroupeError } from '../../errors.js'
 import type { Peer } from './peer.js'
 
@@ -17,12 +17,12 @@ export class RemoteAsk extends PendingAsk {
     target: { readonly path: string },
     message: string,
     options: AskOptions | undefined,
-    chain: ChainLink | undefined,
+    asker: Sender | undefined,
     table: AskTable,
     correlation: number,
     nowMs: number,
   ) {
-    super(environment, target, message, options, chain)
+    super(environment, target, message, options, asker)
     this.table = table
     this.correlation = correlation
     this.deadlineMs = nowMs + (options?.timeoutMs ?? environment.askTimeoutMs)
@@ -59,11 +59,11 @@ export class AskTable {
     target: { readonly path: string },
     message: string,
     options: AskOptions | undefined,
-    chain: ChainLink | undefined,
+    asker: Sender | undefined,
     nowMs: number,
   ): RemoteAsk {
     const correlation = ++this.#correlations
-    const ask = new RemoteAsk(environment, target, message, options, chain, this, correlation, nowMs)
+    const ask = new RemoteAsk(environment, target, message, options, asker, this, correlation, nowMs)
     if (ask.settled) return ask
     if (this.#asks.size >= this.#maxPending) {
       ask.fail(

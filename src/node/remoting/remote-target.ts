@@ -33,7 +33,7 @@ export class RemoteTarget implements RefTarget {
     const { system, asks, nowMs } = this.#remoting
     const cell = system.find(this.path)
     if (cell !== undefined) return cell.ask(handler, payload, options, sender)
-    const ask = asks.open(system, this, handler.name, options, sender?.link(), nowMs)
+    const ask = asks.open(system, this, handler.name, options, sender, nowMs)
     if (ask.settled) return ask.promise
     if (this.#remoting.closed) ask.fail(this.#remoting.closedError())
     else {

@@ -70,6 +70,10 @@ export class Remoting implements FrameReceiver {
   readonly #onFenced: () => void
   readonly #peers = new Map<string, Peer>()
   readonly #routes = new Map<string, Route>()
+  readonly #targets = new Map<string, WeakRef<RemoteTarget>>()
+  readonly #unused = new FinalizationRegistry<string>(path => {
+    if (this.#targets.get(path)?.deref() === undefined) this.#targets.delete(path)
+  })
   readonly #frames: InboundFrames
   /** Nodes that were given up here and may not know it yet. */
   readonly #severed = new Map<string, Timer>()
@@ -125,12 +129,32 @@ export class Remoting implements FrameReceiver {
     }
   }
 
-  /** Where messages to a path go that no local actor has. */
+  /**
+   * Where messages to a path go that no local actor has. All refs to a path share one target while any is in use, so
+   * that a watch through one can be ended through another.
+   */
   target(path: string): RefTarget {
-    return new RemoteTarget(this, path)
+    let target = this.#targets.get(path)?.deref()
+    if (target === undefined) {
+      target = new RemoteTarget(this, path)
+      this.#targets.set(path, new WeakRef(target))
+      this.#unused.register(target, path)
+    }
+    return target
   }
 
-  /** Leaves: asks under way fail, messages that wait are dead letters, watches of other nodes' actors fire no more. */
+  /** Resolves when the others have taken what they were told, such as deaths here; after `drainMs` at the latest. */
+  async drain(): Promise<void> {
+    let timer: Timer | undefined
+    const late = new Promise<void>(resolve => {
+      timer = this.clock.after(this.limits.drainMs, resolve)
+    })
+    const channels = [...this.#peers.values()].map(peer => peer.channel.drained())
+    await Promise.race([Promise.all([...channels, this.#endpoint?.drain()]), late])
+    timer?.cancel()
+  }
+
+  /** Leaves at once: asks under way fail, messages that wait are dead letters, watches fire as for lost nodes. */
   async close(): Promise<void> {
     if (!this.closed) this.#leave(this.closedError(), 'this node is closed')
     await this.#endpoint?.close()

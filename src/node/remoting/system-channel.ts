@@ -36,6 +36,7 @@ export class SystemChannel {
   #pauseMs: number
   #timer: Timer | undefined
   #closed = false
+  #waiting: (() => void)[] = []
 
   constructor(options: SystemChannelOptions) {
     this.#options = options
@@ -92,6 +93,13 @@ export class SystemChannel {
     this.#timer = undefined
     for (const { onAcknowledged } of taken) onAcknowledged?.()
     this.flush()
+    if (this.#queue.length === 0) this.#tellDrained()
+  }
+
+  /** Resolves when everything is acknowledged, or will never be. */
+  drained(): Promise<void> {
+    if (this.#queue.length === 0) return Promise.resolve()
+    return new Promise(resolve => this.#waiting.push(resolve))
   }
 
   /** Is a message with this sequence the next one? Takes it if so. */
@@ -106,16 +114,26 @@ export class SystemChannel {
     this.#timer?.cancel()
     this.#timer = undefined
     this.#queue.length = this.#bytes = this.#flying = 0
+    this.#tellDrained()
+  }
+
+  #tellDrained(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve()
   }
 
   #arm(): void {
     if (this.#closed || this.#timer !== undefined || this.#queue.length === 0) return
     this.#timer = this.#options.clock.after(this.#pauseMs, () => {
       this.#timer = undefined
-      this.#pauseMs = Math.min(2 * this.#pauseMs, MAX_PAUSE_MS)
-      this.#options.counters.resent += this.#flying
-      this.#flying = 0
-      this.flush()
+      this.resend()
     })
+  }
+
+  /** Nothing was acknowledged for a while: all that is under way goes out again. */
+  resend(): void {
+    this.#pauseMs = Math.min(2 * this.#pauseMs, MAX_PAUSE_MS)
+    this.#options.counters.resent += this.#flying
+    this.#flying = 0
+    this.flush()
   }
 }
