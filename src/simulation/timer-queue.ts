@@ -10,6 +10,7 @@ export interface QueuedTimer<Owner> extends Timer {
 
 class Entry<Owner> implements QueuedTimer<Owner> {
   index = -1
+  held = true
 
   constructor(
     readonly queue: TimerQueue<Owner>,
@@ -23,22 +24,30 @@ class Entry<Owner> implements QueuedTimer<Owner> {
     this.queue.remove(this)
   }
 
-  /** Virtual time keeps no process alive. */
-  hold(): void {}
+  hold(held: boolean): void {
+    this.queue.hold(this, held)
+  }
 }
 
 /** Timers by due time: a binary heap that also removes from the middle, so that cancelled timers cost nothing. */
 export class TimerQueue<Owner> {
   readonly #heap: Entry<Owner>[] = []
   #order = 0
+  #held = 0
 
   get size(): number {
     return this.#heap.length
   }
 
+  /** Timers that would keep a process alive. */
+  get held(): number {
+    return this.#held
+  }
+
   add(dueMs: number, owner: Owner, callback: () => void): QueuedTimer<Owner> {
     const entry = new Entry(this, dueMs, this.#order++, owner, callback)
     this.#heap.push(entry)
+    this.#held++
     this.#up(this.#heap.length - 1)
     return entry
   }
@@ -68,11 +77,19 @@ export class TimerQueue<Owner> {
     const at = entry.index
     if (at < 0) return
     entry.index = -1
+    if (entry.held) this.#held--
     const last = this.#heap.pop()!
     if (last === entry) return
     this.#place(last, at)
     this.#up(at)
     this.#down(at)
+  }
+
+  hold(timer: QueuedTimer<Owner>, held: boolean): void {
+    const entry = timer as Entry<Owner>
+    if (entry.held === held) return
+    entry.held = held
+    if (entry.index >= 0) this.#held += held ? 1 : -1
   }
 
   /** Removes every timer of `owner`; answers how many. */

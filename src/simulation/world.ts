@@ -198,13 +198,19 @@ export class World implements MachineWorld {
 
   #advance(): void {
     let nextMs = this.#own.peek()?.dueMs ?? Infinity
+    // timers that would not keep a process alive, such as those that tidy up, bring nobody further
+    let held = this.#own.size
     for (const machine of this.#machines) {
-      if (machine.state === 'up') nextMs = Math.min(nextMs, machine.timers.peek()?.dueMs ?? Infinity)
+      if (machine.state !== 'up') continue
+      nextMs = Math.min(nextMs, machine.timers.peek()?.dueMs ?? Infinity)
+      held += machine.timers.held
     }
     for (const link of this.#network!.busy) {
-      if (link.deliverable()) nextMs = Math.min(nextMs, link.dueMs())
+      if (!link.deliverable()) continue
+      nextMs = Math.min(nextMs, link.dueMs())
+      held++
     }
-    if (nextMs === Infinity) {
+    if (held === 0) {
       throw new TroupeError(
         'ERR_SIMULATION_FAILED',
         'the scenario waits, and nothing is left that could happen: no task, timer or frame',

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { VirtualClock } from '../../src/simulation/index.js'
-import { TimerQueue } from '../../src/simulation/timer-queue.js'
+import { TimerQueue, type QueuedTimer } from '../../src/simulation/timer-queue.js'
 
 t.test('VirtualClock: time stands still until it is moved', async t => {
   const clock = new VirtualClock({ epochMs: 1_000 })
@@ -65,23 +65,30 @@ t.test('TimerQueue: pops by (time, order) whatever is added and removed', t => {
   const operation = fc.oneof(
     fc.record({ add: fc.nat(20) }),
     fc.record({ remove: fc.nat(40) }),
+    fc.record({ free: fc.nat(40) }),
     fc.constant({ pop: true as const }),
   )
   fc.assert(
     fc.property(fc.array(operation, { maxLength: 80 }), operations => {
       const queue = new TimerQueue<undefined>()
-      let model: { dueMs: number; order: number; cancel(): void }[] = []
+      let model: QueuedTimer<undefined>[] = []
+      const free = new Set<QueuedTimer<undefined>>()
       for (const step of operations) {
         if ('add' in step) model.push(queue.add(step.add, undefined, () => {}))
         else if ('remove' in step) {
           const victim = model[step.remove % (model.length || 1)]
           victim?.cancel()
           model = model.filter(timer => timer !== victim)
+        } else if ('free' in step) {
+          const timer = model[step.free % (model.length || 1)]
+          if (timer !== undefined) free.add(timer)
+          timer?.hold(false)
         } else {
           model.sort((a, b) => a.dueMs - b.dueMs || a.order - b.order)
           if (queue.pop() !== model.shift()) return false
         }
         const due = new Set(queue.due(10))
+        if (queue.held !== model.filter(timer => !free.has(timer)).length) return false
         if (due.size !== model.filter(timer => timer.dueMs <= 10).length) return false
       }
       return queue.size === model.length
