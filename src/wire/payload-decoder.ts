@@ -155,9 +155,10 @@ export class PayloadDecoder {
   }
 
   #foreign(name: string, data: unknown): unknown {
+    const revived = this.#value(data)
     let value: unknown
     try {
-      value = this.#hooks?.decode(name, this.#value(data))
+      value = this.#hooks?.decode(name, revived)
     } catch (cause) {
       throw badFrame('args', `the value tagged ${glimpse(name)} was refused`, { cause })
     }

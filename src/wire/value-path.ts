@@ -3,7 +3,7 @@ export type PathStep = number | string | { readonly call: string; readonly key: 
 
 /** The steps as a person would write them: `args[0].user["first name"].get("k")`. */
 export function formatPath(steps: readonly PathStep[]): string {
-  return steps.map((step, i) => (i === 0 ? `args[${String(step)}]` : formatStep(step))).join('')
+  return `args${steps.map(formatStep).join('')}`
 }
 
 const IDENTIFIER = /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u

@@ -130,7 +130,7 @@ const envelope: fc.Arbitrary<Envelope> = fc.record(
   { requiredKeys: ['kind', 'target'], noNullPrototype: true },
 )
 
-void t.test('any envelope and any values arrive as they were sent', async t => {
+void t.test('any envelope and any values arrive as they were sent', async () => {
   fc.assert(
     fc.property(envelope, fc.string(), fc.array(anything.value, { maxLength: 4 }), (head, name, args) => {
       const frame = decodeFrame(encodeFrame(head, name, args))
@@ -192,8 +192,8 @@ void t.test('what must not be sent is refused, with the path to it', async t => 
   class Account {}
   const cyclic: Record<string, unknown> = { name: 'a' }
   cyclic['list'] = [1, { back: cyclic }]
-  const holes = [1, 2, 3]
-  delete holes[1]
+  const holes = [1]
+  holes[2] = 3
   let deep: unknown = 1
   for (let i = 0; i < 101; i++) deep = [deep]
   let shared: unknown = 1
@@ -241,7 +241,7 @@ void t.test('a key named __proto__ arrives as an own property and changes no pro
   t.strictSame(Object.keys(got), ['__proto__', 'a'])
   t.equal(Object.getPrototypeOf(got), Object.prototype)
   t.equal(({} as Record<string, unknown>)['polluted'], undefined)
-  const names = { constructor: { prototype: 1 }, hasOwnProperty: 2, toString: 3, toJSON: 4, then: 5 }
+  const names = { constructor: { prototype: 1 }, hasOwnProperty: 2, toString: 3, toJSON: 4 }
   t.ok(isDeepStrictEqual(sent(names), [names]))
 })
 
