@@ -1,8 +1,12 @@
 import 'reflect-metadata'
 
+import { container } from 'tsyringe'
+import { Compute } from './program/compute.js'
+import { ThreadCompute } from './program/thread-compute.js'
+
 export { inject } from 'tsyringe'
 
-export { Rejected, TroupeError, type ErrorCode, type ErrorData } from './errors.js'
+export { hasCode, Rejected, TroupeError, type ErrorCode, type ErrorData } from './errors.js'
 export { Clock, Random, Scheduler, token, type Timer, type Token } from './determinism/index.js'
 export {
   Actor,
@@ -45,11 +49,47 @@ export {
   arrays,
   idx,
   loadDataset,
+  openDataset,
   type ArraysOptions,
   type DatasetDescriptor,
+  type DatasetSource,
   type IdxOptions,
   type LoadedRows,
   type RowRange,
 } from './data/index.js'
-export { defineJob, type JobDefinition, type JobOptions } from './program/job-definition.js'
-export type { Batch, DatasetOptions, JobContext } from './program/job-context.js'
+export {
+  defineJob,
+  isJobDefinition,
+  type JobArgs,
+  type JobDefinition,
+  type JobOptions,
+} from './program/job-definition.js'
+export type { Batch, DatasetOptions, JobContext, OptimizerOptions } from './program/job-context.js'
+export type {
+  JobDone,
+  JobEpochEnd,
+  JobEvent,
+  JobFailure,
+  JobLog,
+  JobRestored,
+  JobStarted,
+  JobStep,
+  Logs,
+} from './program/events.js'
+export { Compute, type Program, type ProgramEnd, type ProgramHost } from './program/compute.js'
+export type {
+  DatasetReply,
+  DatasetRequest,
+  JoinReply,
+  JoinRequest,
+  OnceReply,
+  ProgramNotice,
+  ProgramRequest,
+  ProgramSpec,
+} from './program/protocol.js'
+export { checkKill, parseKill, type KillSpec } from './config/index.js'
+export { fingerprintDifferences, type ComputeFingerprint } from './tensor/fingerprint.js'
+export type { BackendName } from './tensor/backend-name.js'
+
+// A runtime may be started with another Compute; this one stands where none was given.
+container.register(Compute, { useValue: new ThreadCompute() })

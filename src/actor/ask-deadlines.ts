@@ -1,4 +1,5 @@
 import type { Clock, Timer } from '../determinism/index.js'
+import { MAX_DELAY_MS } from './timers.js'
 
 /** What waits for a deadline, linked into the list of its tick. */
 export interface Deadlined {
@@ -65,7 +66,8 @@ export class AskDeadlines {
   #arm(tick: number): void {
     this.#timer?.cancel()
     this.#timerTick = tick
-    const delayMs = Math.max(0, tick * DEADLINE_TICK_MS - this.#clock.monotonic())
+    // one that lies further ahead than timers reach is looked at again then
+    const delayMs = Math.min(MAX_DELAY_MS, Math.max(0, tick * DEADLINE_TICK_MS - this.#clock.monotonic()))
     this.#timer = this.#clock.after(delayMs, this.#fire)
     this.#timer.hold(this.#pending > 0)
   }

@@ -2,6 +2,7 @@ import { TroupeError } from '../errors.js'
 import type { ChainLink } from './chain.js'
 import type { Delivery } from './delivery.js'
 import type { AskDeadlines } from './ask-deadlines.js'
+import { ActorRef, type Sender } from './ref.js'
 
 export interface AskOptions {
   /**
@@ -40,9 +41,10 @@ export class PendingAsk implements Delivery {
   readonly #target: { readonly path: string }
   readonly #message: string
   readonly #timeoutMs: number
+  readonly #asker: Sender | undefined
   #resolve!: (value: unknown) => void
   #reject!: (error: Error) => void
-  #signal: AbortSignal | undefined
+  readonly #signal: AbortSignal | undefined
   #settled = false
 
   constructor(
@@ -50,13 +52,14 @@ export class PendingAsk implements Delivery {
     target: { readonly path: string },
     message: string,
     options: AskOptions | undefined,
-    chain: ChainLink | undefined,
+    asker: Sender | undefined,
   ) {
     this.#environment = environment
     this.#target = target
     this.#message = message
     this.#timeoutMs = options?.timeoutMs ?? environment.askTimeoutMs
-    this.chain = chain
+    this.#asker = asker
+    this.chain = asker?.link()
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
@@ -86,7 +89,8 @@ export class PendingAsk implements Delivery {
   }
 
   settle(value: unknown): void {
-    if (this.#finish()) this.#resolve(value)
+    // a ref in the hands of the one who answered would die with it
+    if (this.#finish()) this.#resolve(value instanceof ActorRef ? value.boundTo(this.#asker) : value)
   }
 
   fail(error: Error): void {

@@ -34,7 +34,10 @@ export class Cell extends MessageCell {
   /** How a child ended while nobody supervised it. */
   #unsupervisedEnd: DeathReason | undefined
   #supervisor: ChildSupervisor | undefined
-  #onStarted: ((error: unknown) => void) | undefined
+  /** Whoever spawned it: told once that it runs, or that it never will. */
+  #onSpawned: ((error: Error | undefined) => void) | undefined
+  /** Whoever restarts it: told when it runs, or has failed again. */
+  #onRestarted: (() => void) | undefined
   /** Waits for what is under way, in order to end. */
   #waiting: (() => void) | undefined
   #windingDown: Promise<void> | undefined
@@ -67,12 +70,16 @@ export class Cell extends MessageCell {
   }
 
   /**
-   * Starts an incarnation. `onStarted` is called once: with undefined when it runs, else with what stood in the way.
-   * A first start that fails leaves nothing; a later one is the supervisor's to decide.
+   * Starts the first incarnation. `onSpawned` is called once: with undefined when it runs, else with what stood in the
+   * way; nothing is left then.
    */
-  start(cause: StartCause, chain: ChainLink | undefined, onStarted: (error: unknown) => void): void {
+  start(chain: ChainLink | undefined, onSpawned: (error: Error | undefined) => void): void {
+    this.#onSpawned = onSpawned
+    this.#begin(SPAWNED, chain)
+  }
+
+  #begin(cause: StartCause, chain: ChainLink | undefined): void {
     this.state = 'starting'
-    this.#onStarted = onStarted
     const incarnation = new LocalIncarnation(this, this.system.nextIncarnation(), chain)
     this.incarnation = incarnation
     this.busy = true
@@ -104,59 +111,69 @@ export class Cell extends MessageCell {
     if (this.state === 'starting') {
       this.state = 'running'
       if (events.started.hasSubscribers) {
-        events.started.publish({
-          runtime: this.system.name,
-          path: this.path,
-          incarnation: incarnation.number,
-          cause,
-        })
+        const { number } = incarnation
+        events.started.publish({ runtime: this.system.name, path: this.path, incarnation: number, cause })
       }
-      this.#tellStarter(undefined)
+      this.#tellSpawner(undefined)
+      this.#tellRestarter()
     }
     this.idle()
   }
 
   #startFailed(incarnation: LocalIncarnation, sequence: number, error: unknown): void {
     if (incarnation.ended || incarnation.sequence !== sequence) return
-    if (this.state === 'starting' && this.restarts === 0) {
-      // nobody has it yet: its starter gets the error, and nothing stays
-      this.busy = false
-      this.lastFailure = error
-      this.#tellStarter(startError(this.path, this.type.name, error))
-      void this.stop({ kind: 'failed', cause: error })
-    } else this.failed(error)
+    this.failed(error)
   }
 
-  #tellStarter(error: unknown): void {
-    const onStarted = this.#onStarted
-    this.#onStarted = undefined
-    onStarted?.(error)
+  #tellSpawner(error: Error | undefined): void {
+    const onSpawned = this.#onSpawned
+    this.#onSpawned = undefined
+    onSpawned?.(error)
+  }
+
+  #tellRestarter(): void {
+    const onRestarted = this.#onRestarted
+    this.#onRestarted = undefined
+    onRestarted?.()
   }
 
   override failed(cause: unknown): void {
+    if (this.state === 'stopped') return
     this.lastFailure = cause
-    if (this.state === 'stopping') {
-      this.idle()
-      return
-    }
     const waiting = this.current
     const { incarnation } = this
     // what is still under way in it must not be taken for the next message's end
     if (incarnation !== undefined) incarnation.sequence++
     this.busy = false
     this.current = undefined
-    this.state = 'restarting'
     waiting?.fail(failedError(this.path, cause))
     if (events.failed.hasSubscribers) {
-      events.failed.publish({
-        runtime: this.system.name,
-        path: this.path,
-        incarnation: incarnation?.number,
-        cause,
-      })
+      const number = incarnation?.number
+      events.failed.publish({ runtime: this.system.name, path: this.path, incarnation: number, cause })
     }
-    this.#ended({ kind: 'failed', cause })
-    this.#tellStarter(cause)
+    // on its way out already: whoever waits for that need wait no longer
+    if (this.state === 'stopping' || this.state === 'restarting') this.onIdle()
+    else if (this.state === 'starting' && this.restarts === 0) this.#neverStarted(cause)
+    else this.#toSupervisor({ kind: 'failed', cause })
+  }
+
+  /** Its first start failed: its spawner gets the error once nothing is left. */
+  #neverStarted(cause: unknown): void {
+    const onSpawned = this.#onSpawned
+    this.#onSpawned = undefined
+    const tell = (): void => onSpawned?.(startError(this.path, this.type.name, cause))
+    const stopping = this.stop({ kind: 'failed', cause })
+    if (stopping === undefined) tell()
+    else void stopping.then(tell)
+  }
+
+  #toSupervisor(reason: DeathReason): void {
+    this.state = 'restarting'
+    // the supervisor may restart it before this returns, and then another one waits
+    const onRestarted = this.#onRestarted
+    this.#onRestarted = undefined
+    this.#ended(reason)
+    onRestarted?.()
   }
 
   /** Ends the incarnation at once and without its hooks; the supervisor decides what follows. */
@@ -167,24 +184,26 @@ export class Cell extends MessageCell {
     this.current = undefined
     this.incarnation?.end(true)
     waiting?.fail(goneError(this.path, reason))
-    if (this.state === 'stopping') {
-      this.#waiting?.()
-      return
-    }
-    // between two incarnations there is nothing to kill
-    if (this.state === 'restarting') return
-    if (this.state === 'starting' && this.restarts === 0) {
-      void this.stop(reason)
-      return
-    }
-    this.state = 'restarting'
-    this.#ended(reason)
-    this.#tellStarter(goneError(this.path, reason))
+    // on its way out already: whoever waits for that need wait no longer
+    if (this.state === 'stopping' || this.state === 'restarting') this.onIdle()
+    else if (this.state === 'starting' && this.restarts === 0) void this.stop(reason)
+    else this.#toSupervisor(reason)
   }
 
   /** No more messages until it is started again: its group is about to be restarted. */
   suspend(): void {
     if (this.state === 'running' || this.state === 'starting') this.state = 'restarting'
+  }
+
+  /** Is there an instance that could go on after a failure? */
+  get resumable(): boolean {
+    const { incarnation } = this
+    return (
+      incarnation !== undefined &&
+      incarnation.started &&
+      !incarnation.ending &&
+      incarnation.host?.lost === undefined
+    )
   }
 
   /** After a failure that the supervisor forgives: same instance, next message. */
@@ -197,7 +216,8 @@ export class Cell extends MessageCell {
   restart(reason: DeathReason): Promise<void> {
     this.restarts++
     return new Promise(resolve => {
-      this.start({ kind: 'restarted', reason, restarts: this.restarts }, undefined, () => resolve())
+      this.#onRestarted = resolve
+      this.#begin({ kind: 'restarted', reason, restarts: this.restarts }, undefined)
     })
   }
 
@@ -238,10 +258,11 @@ export class Cell extends MessageCell {
     }
     const incarnation = this.incarnation
     const hasChildren = this.children !== undefined && this.children.size > 0
-    if (incarnation === undefined || (incarnation.ended && !hasChildren)) return undefined
+    if (incarnation === undefined) return undefined
     incarnation.beginEnd()
     this.#supervisor?.close()
     this.#supervisor = undefined
+    if (incarnation.ended && !hasChildren) return undefined
     const runsOnStop = incarnation.started && !incarnation.ended && incarnation.hasOnStop
     if (!this.busy && !hasChildren && !runsOnStop) {
       incarnation.end(false)
@@ -325,24 +346,26 @@ export class Cell extends MessageCell {
   /**
    * Starts a child, or adopts the leased one of that name; resolves once it runs.
    *
-   * @throws ERR_ACTOR_NAME, ERR_NAME_TAKEN, ERR_ACTOR_START
+   * @throws ERR_ACTOR_NAME, ERR_NAME_TAKEN, ERR_ACTOR_START, ERR_ACTOR_STOPPED, ERR_INVALID_OPTION
    */
   spawnChild(type: ActorType, options: SpawnOptions, chain: ChainLink | undefined): Promise<Cell> {
     const { name } = options
     checkActorName(name)
-    const children = (this.children ??= new Map())
+    // its children are being stopped, or are gone: nobody would stop this one. Bad supervision options show here too
+    if (this.childSupervisor() === undefined) throw goneError(this.path, STOPPED)
+    const children = (this.children ??= new Map<string, Cell>())
     const existing = children.get(name)
     if (existing !== undefined) {
-      if (existing.lease !== undefined && existing.type === type)
+      if (existing.lease !== undefined && existing.type === type && existing.state !== 'stopping')
         return Promise.resolve(existing.#adopted(this))
       throw nameTakenError(this.path, existing.path, name, existing.state)
     }
     const child = new Cell(this.system, this, name, type, options.args, compileChildSpec(options))
     children.set(name, child)
     return new Promise((resolve, reject) => {
-      child.start(SPAWNED, chain, error => {
+      child.start(chain, error => {
         if (error === undefined) resolve(child)
-        else reject(error as Error)
+        else reject(error)
       })
     })
   }
@@ -366,6 +389,7 @@ export class Cell extends MessageCell {
       events.terminated.publish({ runtime: this.system.name, path: this.path, reason })
     }
     this.tellWatchers(reason)
-    this.#tellStarter(goneError(this.path, reason))
+    if (this.#onSpawned !== undefined) this.#tellSpawner(goneError(this.path, reason))
+    this.#tellRestarter()
   }
 }

@@ -1,6 +1,7 @@
 import type { ResourceLimits } from 'node:worker_threads'
 import { z } from 'zod'
 import { parseOptions } from '../config/parse.js'
+import { MAX_DELAY_MS } from './timers.js'
 
 /** Where an actor's code runs. */
 export type Isolation =
@@ -80,7 +81,7 @@ export const DEFAULT_CHILD_SPEC: ChildSpec = Object.freeze({
   maxBytes: DEFAULT_MAX_BYTES,
 })
 
-const positiveMs = z.number().min(0)
+const positiveMs = z.number().min(0).max(MAX_DELAY_MS)
 const schema = z.strictObject({
   name: z.unknown(),
   args: z.unknown().optional(),

@@ -54,17 +54,23 @@ export class Dispatcher {
   }
 
   readonly #run = (): void => {
-    if (this.#choose !== undefined) this.#runChosen(this.#choose)
-    else {
-      while (this.#next < this.#queue.length && this.#spent < MESSAGES_A_TURN) {
-        const runnable = this.#queue[this.#next++] as Runnable
-        this.#spent += Math.max(1, runnable.drain(MESSAGES_A_TURN - this.#spent))
-        if (runnable.runnable) this.#queue.push(runnable)
-      }
-      this.#compact()
+    try {
+      if (this.#choose !== undefined) this.#runChosen(this.#choose)
+      else this.#runInTurn()
+    } finally {
+      // also when a drain threw: that is one mailbox's bug, and must not silence all the others
+      if (this.#next < this.#queue.length) this.#arm()
+      else this.#armed = false
     }
-    if (this.#next < this.#queue.length) this.#arm()
-    else this.#armed = false
+  }
+
+  #runInTurn(): void {
+    while (this.#next < this.#queue.length && this.#spent < MESSAGES_A_TURN) {
+      const runnable = this.#queue[this.#next++] as Runnable
+      this.#spent += Math.max(1, runnable.drain(MESSAGES_A_TURN - this.#spent))
+      if (runnable.runnable) this.#queue.push(runnable)
+    }
+    this.#compact()
   }
 
   /** Under a simulation: one message of a mailbox that it chose. */

@@ -6,9 +6,9 @@ import { channel } from 'node:diagnostics_channel'
  * Every event has `runtime` (the runtime's name) and `path`.
  */
 export const events = {
-  /** `incarnation`, `cause` */
+  /** `incarnation`, `cause`: what `onStart` was told */
   started: channel('troupe.actor.started'),
-  /** `incarnation`, `reason` */
+  /** `incarnation`, `cause`: what was thrown */
   failed: channel('troupe.actor.failed'),
   /** `incarnation`, `reason`, `delayMs`, `restarts` */
   restarting: channel('troupe.actor.restarting'),

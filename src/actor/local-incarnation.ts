@@ -20,8 +20,19 @@ interface Extras {
   abort?: AbortController
   timers?: ActorTimers
   deferred?: Set<LocalDeferredReply<unknown>>
-  watching?: Map<RefTarget, true>
+  /** By path: a ref names a path, and its target can change. */
+  watching?: Map<string, Watch>
   random?: Random
+}
+
+/** One watched death. Ended by unwatch, or by having been told. */
+interface Watch {
+  readonly target: RefTarget
+  /** The death waits in the mailbox. A new watch of the path is then another one, of whoever has the path now. */
+  told: boolean
+  ended: boolean
+  /** The one that it followed while that one's death waited in the mailbox. */
+  readonly before: Watch | undefined
 }
 
 /** One life of an actor between two starts: its context, and what dies with it. */
@@ -75,7 +86,7 @@ export class LocalIncarnation implements ActorContext, Sender, Watcher {
     const extras = this.#extras
     if (extras === undefined) return
     this.#extras = extras.abort === undefined ? undefined : { abort: extras.abort }
-    if (extras.watching !== undefined) for (const target of extras.watching.keys()) target.unwatch(this)
+    if (extras.watching !== undefined) for (const { target } of extras.watching.values()) target.unwatch(this)
     if (extras.deferred !== undefined) for (const reply of [...extras.deferred]) reply.lost(this.path)
   }
 
@@ -93,10 +104,13 @@ export class LocalIncarnation implements ActorContext, Sender, Watcher {
   }
 
   terminated(target: RefTarget, incarnation: number, reason: DeathReason): void {
-    if (this.ended || this.#extras?.watching?.has(target) !== true) return
+    const watch = this.#extras?.watching?.get(target.path)
+    if (this.ended || watch === undefined || watch.told) return
+    watch.told = true
     this.cell.run(() => {
-      // unwatched, or told, in the meantime
-      if (this.#extras?.watching?.delete(target) !== true) return undefined
+      if (this.ended || watch.ended) return undefined
+      watch.ended = true
+      if (this.#extras?.watching?.get(target.path) === watch) this.#extras.watching.delete(target.path)
       const event: Terminated = { path: target.path, incarnation, reason }
       return this.host === undefined ? this.instance?.onTerminated?.(event) : this.host.terminated(event)
     })
@@ -196,16 +210,21 @@ export class LocalIncarnation implements ActorContext, Sender, Watcher {
 
   watch(ref: ActorRef): void {
     this.#live()
-    const { target } = ref
+    const { target, path } = ref
     const watching = (this.#own.watching ??= new Map())
-    if (watching.has(target)) return
-    watching.set(target, true)
+    const before = watching.get(path)
+    if (before !== undefined && !before.told) return
+    watching.set(path, { target, told: false, ended: false, before })
     target.watch(this)
   }
 
   unwatch(ref: ActorRef): void {
     this.#live()
-    if (this.#extras?.watching?.delete(ref.target) === true) ref.target.unwatch(this)
+    const watch = this.#extras?.watching?.get(ref.path)
+    if (watch === undefined) return
+    this.#extras?.watching?.delete(ref.path)
+    for (let at: Watch | undefined = watch; at !== undefined; at = at.before) at.ended = true
+    watch.target.unwatch(this)
   }
 
   after(delayMs: number, callback: () => void | Promise<void>): Timer {
@@ -239,7 +258,7 @@ export class LocalIncarnation implements ActorContext, Sender, Watcher {
 
   deferReply<T>(): DeferredReply<T> {
     this.#live()
-    return this.deferDelivery() as DeferredReply<T>
+    return this.deferDelivery()
   }
 
   progress(): void {
@@ -262,7 +281,11 @@ export class LocalIncarnation implements ActorContext, Sender, Watcher {
   }
 
   get #timers(): ActorTimers {
-    return (this.#own.timers ??= new ActorTimers(this.clock, callback => this.cell.run(callback)))
+    const { timers } = this.#own
+    if (timers !== undefined) return timers
+    const made = (this.#own.timers = new ActorTimers(this.clock, callback => this.cell.run(callback)))
+    if (this.ending) made.cancelAll()
+    return made
   }
 
   #live(): void {

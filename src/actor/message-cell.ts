@@ -1,4 +1,4 @@
-import { Rejected } from '../errors.js'
+import { Rejected, type TroupeError } from '../errors.js'
 import { PendingAsk, type AskOptions } from './ask.js'
 import { cycleError, failedError, goneError, mailboxFullError } from './cell-errors.js'
 import { chainPaths, type ChainLink } from './chain.js'
@@ -7,10 +7,12 @@ import { STOPPED, type DeathReason } from './death.js'
 import type { Delivery } from './delivery.js'
 import type { Runnable } from './dispatcher.js'
 import { events } from './events.js'
+import type { Host } from './host.js'
 import type { LocalIncarnation } from './local-incarnation.js'
 import { Mailbox, payloadBytes } from './mailbox.js'
 import type { ActorType, HandlerEntry } from './protocol.js'
 import { bindRefs, type RefTarget, type Sender, type Watcher } from './ref.js'
+import { SuspectedAsk } from './suspected-ask.js'
 import type { ActorSystem } from './system.js'
 
 /** `placing`: not yet given to a place to run; `restarting`: between two incarnations, backoff included. */
@@ -93,7 +95,7 @@ export abstract class MessageCell implements RefTarget, Runnable {
   ): Promise<unknown> {
     const successor = this.#successor()
     if (successor !== undefined) return successor.ask(handler, payload, options, sender)
-    const ask = new PendingAsk(this.system, this, handler.name, options, sender?.link())
+    const ask = new PendingAsk(this.system, this, handler.name, options, sender)
     if (ask.settled) return ask.promise
     try {
       this.deliver(handler, this.#outgoing(handler, payload), ask)
@@ -106,7 +108,8 @@ export abstract class MessageCell implements RefTarget, Runnable {
   /** What goes into the mailbox: the payload itself, or for an isolated actor a frame, refused here if it cannot be one. */
   #outgoing(handler: HandlerEntry, payload: unknown): unknown {
     if (this.spec.isolation !== 'inline') return this.system.seal(handler, payload)
-    return this.system.strictPayloads ? this.system.transmit(payload, handler.packed) : payload
+    if (!this.system.strictPayloads) return payload
+    return this.system.transmit(payload, handler.packed, `${this.type.name}.${handler.name}`)
   }
 
   /** Takes an ask, a local one or one that came from elsewhere; what stands in its way is its failure. */
@@ -114,12 +117,40 @@ export abstract class MessageCell implements RefTarget, Runnable {
     if (this.state === 'stopping' || this.state === 'stopped') {
       delivery.fail(goneError(this.path, this.death ?? STOPPED))
     } else if (delivery.chain !== undefined && this.#waitsFor(delivery.chain)) {
-      delivery.fail(cycleError(handler.name, [...chainPaths(delivery.chain), this.path]))
+      const host = this.incarnation?.host
+      if (host === undefined) delivery.fail(this.#cycleError(handler, delivery.chain))
+      else this.#deliverSuspected(host, handler, payload, delivery, delivery.chain)
     } else if (!this.enqueue(handler, payload, delivery)) {
-      const { path, spec, mailboxMessages: messages, mailboxBytes: bytes } = this
-      const { maxMessages, maxBytes } = spec
-      delivery.fail(mailboxFullError(handler.name, { path, messages, maxMessages, bytes, maxBytes }))
+      delivery.fail(this.#fullError(handler))
     }
+  }
+
+  /** An isolated actor may be done with its message, and the news of it on the way: its host knows after one more. */
+  #deliverSuspected(
+    host: Host,
+    handler: HandlerEntry,
+    payload: unknown,
+    delivery: Delivery,
+    chain: ChainLink,
+  ): void {
+    const suspected = new SuspectedAsk(delivery)
+    if (!this.enqueue(handler, payload, suspected)) {
+      delivery.fail(this.#fullError(handler))
+      return
+    }
+    void host.caughtUp().then(() => {
+      if (this.#waitsFor(chain)) suspected.refuse(this.#cycleError(handler, chain))
+    })
+  }
+
+  #cycleError(handler: HandlerEntry, chain: ChainLink): TroupeError {
+    return cycleError(handler.name, [...chainPaths(chain), this.path])
+  }
+
+  #fullError(handler: HandlerEntry): TroupeError {
+    const { path, spec, mailboxMessages: messages, mailboxBytes: bytes } = this
+    const { maxMessages, maxBytes } = spec
+    return mailboxFullError(handler.name, { path, messages, maxMessages, bytes, maxBytes })
   }
 
   /** Puts a message into the mailbox; false if that would break its bounds. */
@@ -197,16 +228,19 @@ export abstract class MessageCell implements RefTarget, Runnable {
             : payload
         result = handler.invoke.call(incarnation.instance as never, bound)
       }
+      // here, since a reply's `then` is the user's, and may throw
+      if (isPromiseLike(result)) {
+        result.then(
+          value => this.#completed(incarnation, sequence, delivery, value),
+          (error: unknown) => this.#threw(incarnation, sequence, delivery, error),
+        )
+        return
+      }
     } catch (error) {
       this.#threw(incarnation, sequence, delivery, error)
       return
     }
-    if (isPromiseLike(result)) {
-      result.then(
-        value => this.#completed(incarnation, sequence, delivery, value),
-        (error: unknown) => this.#threw(incarnation, sequence, delivery, error),
-      )
-    } else this.#completed(incarnation, sequence, delivery, result)
+    this.#completed(incarnation, sequence, delivery, result)
   }
 
   #completed(
@@ -222,7 +256,7 @@ export abstract class MessageCell implements RefTarget, Runnable {
       let reply = value
       if (this.system.strictPayloads && incarnation.host === undefined) {
         try {
-          reply = this.system.transmit(value, false)
+          reply = this.system.transmit(value, false, `a reply of ${this.type.name}`)
         } catch (error) {
           this.#threw(incarnation, sequence, delivery, error)
           return

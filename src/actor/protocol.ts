@@ -141,7 +141,7 @@ function collectHandlers(ctor: ActorClass): Map<string, HandlerEntry> {
   const listed = staticHandles(ctor)
   const handlers = new Map<string, HandlerEntry>()
   const seen = new Set<string>()
-  for (let proto: object = ctor.prototype; proto !== Actor.prototype; proto = Object.getPrototypeOf(proto)) {
+  for (let proto = ctor.prototype as object; proto !== Actor.prototype; proto = parentOf(proto)) {
     for (const key of Reflect.ownKeys(proto)) {
       if (typeof key !== 'string' || RESERVED.has(key) || seen.has(key)) continue
       const method = Object.getOwnPropertyDescriptor(proto, key)?.value as unknown
@@ -167,10 +167,14 @@ function collectHandlers(ctor: ActorClass): Map<string, HandlerEntry> {
   return handlers
 }
 
+function parentOf(value: object): object {
+  return Object.getPrototypeOf(value) as object
+}
+
 /** Without decorators: `static handles = ['add', 'count']`, or `{ add: { schema }, count: {} }`. */
 function staticHandles(ctor: ActorClass): Map<string, HandlesOptions> {
   const listed = new Map<string, HandlesOptions>()
-  for (let at: object = ctor; at !== Actor; at = Object.getPrototypeOf(at)) {
+  for (let at: object = ctor; at !== Actor; at = parentOf(at)) {
     if (!Object.hasOwn(at, 'handles')) continue
     const value: unknown = (at as { handles?: unknown }).handles
     const entries = Array.isArray(value)

@@ -44,8 +44,8 @@ export interface ActorSystem extends AskEnvironment {
   find(path: string): Cell | undefined
   /** Where messages to a path go: a local cell, or a stand-in for one elsewhere. */
   resolve(path: string): RefTarget
-  /** A payload as it would arrive after a journey: for strictPayloads. */
-  transmit(payload: unknown, packed: boolean): unknown
+  /** A payload as it would arrive after a journey: for strictPayloads. `what` names it in reports. Throws ERR_PAYLOAD. */
+  transmit(payload: unknown, packed: boolean, what: string): unknown
   /** A message for an isolated actor as its host takes it. Throws ERR_PAYLOAD. */
   seal(handler: HandlerEntry, payload: unknown): Uint8Array
   deadLetter(path: string, message: string, sender: string | undefined, cause: string): void

@@ -3,6 +3,9 @@ import type { Clock, Timer } from '../determinism/index.js'
 
 type Callback = () => void | Promise<void>
 
+/** What the platform's timers can hold: 2^31 - 1 ms, about 24.8 days. */
+export const MAX_DELAY_MS = 2_147_483_647
+
 /** An actor's timers: they fire as messages, and die with the incarnation. */
 export class ActorTimers {
   readonly #clock: Clock
@@ -17,6 +20,7 @@ export class ActorTimers {
 
   after(delayMs: number, callback: Callback): Timer {
     checkDelay(delayMs)
+    if (this.#dead) return DEAD
     let cancelled = false
     const timer = this.#clock.after(delayMs, () => {
       this.#pending.delete(timer)
@@ -36,7 +40,8 @@ export class ActorTimers {
   }
 
   every(periodMs: number, callback: Callback): Timer {
-    checkDelay(periodMs)
+    checkPeriod(periodMs)
+    if (this.#dead) return DEAD
     let cancelled = false
     let waiting = false
     let held = true
@@ -77,12 +82,25 @@ export class ActorTimers {
   }
 }
 
-function checkDelay(ms: number): void {
-  if (ms >= 0 && ms <= MAX_DELAY_MS) return
-  throw new TroupeError('ERR_INVALID_OPTION', `a timer takes 0 to ${MAX_DELAY_MS} ms, got ${describe(ms)}`, {
-    data: { value: describe(ms), limit: MAX_DELAY_MS },
-  })
+/** A timer set while the incarnation ends: it would fire in the next one's life. */
+const DEAD: Timer = Object.freeze({ cancel: () => undefined, hold: () => undefined })
+
+/** @throws ERR_INVALID_OPTION */
+export function checkDelay(delayMs: number): void {
+  if (delayMs >= 0 && delayMs <= MAX_DELAY_MS) return
+  throw new TroupeError(
+    'ERR_INVALID_OPTION',
+    `delayMs must be 0 to ${MAX_DELAY_MS}, got ${describe(delayMs)}`,
+    { data: { option: 'delayMs', value: describe(delayMs), limit: MAX_DELAY_MS } },
+  )
 }
 
-/** What the platform's timers can hold: 2^31 - 1 ms, about 24.8 days. */
-const MAX_DELAY_MS = 2_147_483_647
+/** A period of 0 would leave no time between two turns. @throws ERR_INVALID_OPTION */
+export function checkPeriod(periodMs: number): void {
+  if (periodMs > 0 && periodMs <= MAX_DELAY_MS) return
+  throw new TroupeError(
+    'ERR_INVALID_OPTION',
+    `periodMs must be more than 0 and at most ${MAX_DELAY_MS}, got ${describe(periodMs)}`,
+    { data: { option: 'periodMs', value: describe(periodMs), limit: MAX_DELAY_MS } },
+  )
+}

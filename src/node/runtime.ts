@@ -6,14 +6,14 @@ import { Cell } from '../actor/cell.js'
 import { DEFAULT_CHILD_SPEC } from '../actor/child-spec.js'
 import { withConstruction } from '../actor/constructing.js'
 import { ActorContext, Args } from '../actor/context.js'
-import { SPAWNED, type DeathReason } from '../actor/death.js'
+import type { DeathReason } from '../actor/death.js'
 import { Dispatcher } from '../actor/dispatcher.js'
 import { events } from '../actor/events.js'
 import type { Host } from '../actor/host.js'
 import type { LocalIncarnation } from '../actor/local-incarnation.js'
 import { Logger, SILENT } from '../actor/logger.js'
 import { reservedType, type HandlerEntry } from '../actor/protocol.js'
-import { bindArgs, type RefTarget } from '../actor/ref.js'
+import { ActorRef, bindArgs, type RefTarget } from '../actor/ref.js'
 import type { ActorSystem, Counters } from '../actor/system.js'
 import {
   Clock,
@@ -55,6 +55,7 @@ export class Runtime implements ActorSystem {
 
   readonly #options: RuntimeOptions
   readonly #onEnded: (reason: DeathReason) => void
+  readonly #nestedRefs = new Set<string>()
   #incarnations = 0
 
   constructor(options: RuntimeOptions, onEnded: (reason: DeathReason) => void) {
@@ -77,7 +78,7 @@ export class Runtime implements ActorSystem {
     this.container.register(Logger, { useValue: this.log })
     for (const { token, value } of options.provide) this.container.register(token, { useValue: value })
     this.root = new Cell(this, undefined, '', reservedType(Root, '$root'), undefined, DEFAULT_CHILD_SPEC)
-    this.root.start(SPAWNED, undefined, () => undefined)
+    this.root.start(undefined, () => undefined)
   }
 
   nextIncarnation(): number {
@@ -131,9 +132,26 @@ export class Runtime implements ActorSystem {
     return this.find(path) ?? this.elsewhere(path)
   }
 
-  transmit(payload: unknown, packed: boolean): unknown {
-    if (packed) return roundTrip(payload as unknown[], this.hooks)
-    return payload === undefined ? undefined : roundTrip([payload], this.hooks)[0]
+  transmit(payload: unknown, packed: boolean, what: string): unknown {
+    let refs = 0
+    const decode: ValueHooks['decode'] = (tag, data) => {
+      const value = this.hooks.decode(tag, data)
+      if (value instanceof ActorRef) refs++
+      return value
+    }
+    const args = packed ? (payload as unknown[]) : payload === undefined ? [] : [payload]
+    const arrived = roundTrip(args, { ...this.hooks, decode })
+    if (refs > arrived.filter(arg => arg instanceof ActorRef).length) this.#reportNestedRef(what)
+    return packed ? arrived : arrived[0]
+  }
+
+  /** Once for each message: it works, but knows neither chain nor the end of who uses it. */
+  #reportNestedRef(what: string): void {
+    if (this.#nestedRefs.has(what)) return
+    this.#nestedRefs.add(what)
+    this.log.warn(
+      `${what} carries a ref inside its payload, which nothing binds to its receiver: make it an argument of its own, or bind it there with ctx.ref(ref)`,
+    )
   }
 
   seal(handler: HandlerEntry, payload: unknown): Uint8Array {

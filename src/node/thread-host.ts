@@ -10,7 +10,6 @@ import {
   packArgs,
   packReason,
   transferable,
-  type CauseData,
   type StartBody,
   type ThreadMessage,
   type ThreadTag,
@@ -41,7 +40,7 @@ export class ThreadHost implements Host {
   readonly #waiting = new Map<number, Waiting>()
   #thread: Worker | undefined
   #ready = false
-  #lost: TroupeError | undefined
+  lost: TroupeError | undefined
   #lastId = 0
 
   /** @throws ERR_NOT_LOADABLE the class does not say which module declares it */
@@ -73,7 +72,7 @@ export class ThreadHost implements Host {
         type: child.type.name,
       })),
       seed: incarnation?.random.below(2 ** 32) ?? 0,
-      cause: (cause.kind === 'spawned' ? cause : { ...cause, reason: packReason(cause.reason) }) as CauseData,
+      cause: cause.kind === 'spawned' ? cause : { ...cause, reason: packReason(cause.reason) },
       args: packArgs('', [this.#cell.args], this.#runtime.hooks),
       control: this.#control.buffer,
     }
@@ -115,13 +114,17 @@ export class ThreadHost implements Host {
     await this.#call('callback', callback)
   }
 
+  async caughtUp(): Promise<void> {
+    await this.#call('ping', undefined).catch(() => undefined)
+  }
+
   abort(): void {
     Atomics.store(this.#control, 0, 1)
     this.#post(['abort', 0])
   }
 
   async stop(reason: DeathReason): Promise<void> {
-    if (this.#lost === undefined) await this.#call('stop', packReason(reason))
+    if (this.lost === undefined) await this.#call('stop', packReason(reason))
   }
 
   dispose(): void {
@@ -135,8 +138,8 @@ export class ThreadHost implements Host {
 
   #call(tag: ThreadTag, body: unknown): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      if (this.#lost !== undefined) {
-        reject(this.#lost)
+      if (this.lost !== undefined) {
+        reject(this.lost)
         return
       }
       const id = ++this.#lastId
@@ -156,16 +159,23 @@ export class ThreadHost implements Host {
       this.#waiting.delete(id)
       if (tag === 'value') waiting?.resolve(body)
       else waiting?.reject(errorFromInfo(body as ErrorInfo))
-    } else if (this.#lost === undefined) this.#requests.handle(message)
+    } else if (this.lost === undefined) {
+      try {
+        this.#requests.handle(message)
+      } catch (error) {
+        // the child is gone meanwhile, or the like: inline it would be thrown at the actor, here it is too late
+        this.#runtime.suppressed(this.#cell.path, error)
+      }
+    }
   }
 
   /** The thread is gone: whatever waits for it fails, and so does the actor. */
   #onLost(error: TroupeError): void {
-    if (this.#lost !== undefined) return
-    this.#lost = error
+    if (this.lost !== undefined) return
+    this.lost = error
     const waiting = [...this.#waiting.values()]
     this.#waiting.clear()
-    for (const { reject } of waiting) reject(error)
+    for (const call of waiting) call.reject(error)
     const { incarnation } = this.#cell
     if (waiting.length === 0 && incarnation?.host === this && !incarnation.ended) this.#cell.failed(error)
   }
@@ -184,9 +194,13 @@ export class ThreadHost implements Host {
           data,
           cause: error,
         })
-      : new TroupeError('ERR_MODULE_LOAD', `the thread of ${path} could not load ${this.#cell.type.module}`, {
-          data,
-          cause: error,
-        })
+      : new TroupeError(
+          'ERR_MODULE_LOAD',
+          `the thread of ${path} could not load ${String(this.#cell.type.module)}`,
+          {
+            data,
+            cause: error,
+          },
+        )
   }
 }

@@ -14,8 +14,10 @@ import { inbound } from '../actor/inbound.js'
 import { Logger } from '../actor/logger.js'
 import { typeOf, type ActorType, type HandlerEntry } from '../actor/protocol.js'
 import { ActorRef, bindArgs, bindRefs, type RefTarget, type Sender } from '../actor/ref.js'
+import { checkDelay, checkPeriod } from '../actor/timers.js'
 import type { ValueHooks } from '../wire/index.js'
 import { refHooks } from './ref-hooks.js'
+import { ThreadDeferredReply } from './thread-deferred-reply.js'
 import {
   packArgs,
   packValue,
@@ -120,6 +122,9 @@ export class ThreadIncarnation implements ActorContext, Sender {
       case 'stop':
         this.#answer(id, () => this.#instance?.onStop?.(unpackReason(body as ReasonData)))
         break
+      case 'ping':
+        this.#send('value', id)
+        break
       case 'abort':
         this.#abort.abort()
         break
@@ -211,10 +216,12 @@ export class ThreadIncarnation implements ActorContext, Sender {
   }
 
   after(delayMs: number, callback: () => void | Promise<void>): Timer {
+    checkDelay(delayMs)
     return this.#timer('after', delayMs, callback)
   }
 
   every(periodMs: number, callback: () => void | Promise<void>): Timer {
+    checkPeriod(periodMs)
     return this.#timer('every', periodMs, callback)
   }
 
@@ -342,8 +349,12 @@ export class ThreadIncarnation implements ActorContext, Sender {
   }
 
   #answer(id: number, work: () => unknown): void {
-    const fail = (error: unknown): void => this.#send('error', id, errorInfo(error))
+    const fail = (error: unknown): void => {
+      this.#asked = false
+      this.#send('error', id, errorInfo(error))
+    }
     const done = (value: unknown): void => {
+      this.#asked = false
       let body: unknown
       try {
         // a deferred reply is settled on its own way
@@ -376,27 +387,4 @@ export class ThreadIncarnation implements ActorContext, Sender {
 
 function unpackCause(cause: CauseData): StartCause {
   return cause.kind === 'spawned' ? cause : { ...cause, reason: unpackReason(cause.reason) }
-}
-
-class ThreadDeferredReply<T> implements DeferredReply<T> {
-  readonly #onValue: (value: T) => void
-  readonly #onError: (error: Error) => void
-  settled = false
-
-  constructor(onValue: (value: T) => void, onError: (error: Error) => void) {
-    this.#onValue = onValue
-    this.#onError = onError
-  }
-
-  resolve(value: T): void {
-    if (this.settled) return
-    this.settled = true
-    this.#onValue(value)
-  }
-
-  reject(error: Error): void {
-    if (this.settled) return
-    this.settled = true
-    this.#onError(error)
-  }
 }

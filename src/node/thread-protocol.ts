@@ -16,6 +16,7 @@ export type ThreadTag =
   | 'terminated' // body: TerminatedBody
   | 'callback' // id of a callback of the thread's in the body
   | 'stop' // body: ReasonData
+  | 'ping'
   // to the thread: not answered
   | 'abort'
   | 'child-gone' // body: path

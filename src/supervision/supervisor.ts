@@ -1,4 +1,4 @@
-import { TroupeError } from '../errors.js'
+import { describe, TroupeError } from '../errors.js'
 import type { Timer } from '../determinism/index.js'
 import type { Cell } from '../actor/cell.js'
 import { STOPPED, type DeathReason } from '../actor/death.js'
@@ -15,6 +15,8 @@ interface RestartOrder {
   readonly reason: DeathReason
   readonly delayMs: number
 }
+
+const DIRECTIVES: ReadonlySet<string> = new Set<Directive>(['restart', 'resume', 'stop', 'escalate'])
 
 /**
  * Supervises the children of one incarnation of an actor, after OTP's supervisor: restart types, strategies, intensity,
@@ -45,7 +47,15 @@ export class Supervisor implements ChildSupervisor {
 
   childEnded(child: Cell, reason: DeathReason): void {
     if (this.#closed) return
-    switch (this.#directive(child, reason)) {
+    let directive: Directive
+    try {
+      directive = this.#directive(child, reason)
+    } catch (error) {
+      // nobody can say what is to become of the child: that is this supervisor's failure
+      this.#owner.failed(error)
+      return
+    }
+    switch (directive) {
       case 'resume':
         child.resume()
         return
@@ -71,17 +81,26 @@ export class Supervisor implements ChildSupervisor {
 
   #directive(child: Cell, reason: DeathReason): Directive {
     if (reason.kind === 'failed') {
-      const directive =
-        this.#options.decide?.(reason.cause, {
-          path: child.path,
-          type: child.type.name,
-          restarts: child.restarts,
-        }) ?? 'restart'
+      const decided = this.#decide(reason.cause, child)
+      // there is nothing to resume where no instance has started, or its thread is gone
+      const directive = decided === 'resume' && !child.resumable ? 'restart' : decided
       return directive === 'restart' && child.spec.restart === 'temporary' ? 'stop' : directive
     }
     if (child.spec.restart === 'temporary') return 'stop'
     if (reason.kind === 'stopped' && child.spec.restart !== 'permanent') return 'stop'
     return 'restart'
+  }
+
+  /** @throws what the user's decider throws; ERR_INVALID_OPTION if it decides nothing */
+  #decide(cause: unknown, child: Cell): Directive {
+    const { path, restarts, type } = child
+    const directive = this.#options.decide?.(cause, { path, type: type.name, restarts }) ?? 'restart'
+    if (DIRECTIVES.has(directive)) return directive
+    throw new TroupeError(
+      'ERR_INVALID_OPTION',
+      `the decider of ${this.#owner.path} answers with one of ${[...DIRECTIVES].join(', ')}, got ${describe(directive)}`,
+      { data: { option: 'decide', value: describe(directive) }, cause },
+    )
   }
 
   #stop(child: Cell, reason: DeathReason): void {
@@ -149,7 +168,7 @@ export class Supervisor implements ChildSupervisor {
       const { child } = order
       // a group restart has covered it already
       if (child.state !== 'restarting' || child.incarnation?.number !== order.incarnation) continue
-      // oxlint-disable-next-line no-await-in-loop -- group restarts must not overlap
+      // one at a time: group restarts must not overlap
       await this.#restart(this.#group(child), order)
     }
     this.#working = false
@@ -161,7 +180,7 @@ export class Supervisor implements ChildSupervisor {
     return this.#options.strategy === 'one-for-all' ? children : children.slice(children.indexOf(child))
   }
 
-  /* oxlint-disable no-await-in-loop -- stopped in reverse order, started in order, one after another */
+  /** Stopped in reverse order, started in order, one after another. */
   async #restart(group: Cell[], order: RestartOrder): Promise<void> {
     for (const member of group) member.suspend()
     for (const member of group.toReversed()) {
@@ -183,7 +202,6 @@ export class Supervisor implements ChildSupervisor {
       if (this.#closed) return
     }
   }
-  /* oxlint-enable no-await-in-loop */
 
   #delay(delayMs: number): Promise<void> {
     return new Promise(resolve => {

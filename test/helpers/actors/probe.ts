@@ -17,7 +17,7 @@ interface Gate {
  */
 @actor('test-probe', { module: import.meta.url })
 export class Probe extends Actor {
-  readonly #notes: string[] = []
+  #notes: string[] = []
   #waiters: Waiter[] = []
   readonly #gates = new Map<string, Gate>()
 
@@ -28,8 +28,11 @@ export class Probe extends Actor {
     for (const { reply } of ready) reply.resolve([...this.#notes])
   }
 
-  @handles() notes(): string[] {
-    return [...this.#notes]
+  /** The notes so far; the count begins anew. */
+  @handles() take(): string[] {
+    const notes = this.#notes
+    this.#notes = []
+    return notes
   }
 
   /** The notes, once there are that many. */

@@ -3,6 +3,7 @@ import {
   actor,
   Args,
   handles,
+  hasCode,
   inject,
   Rejected,
   type ActorRef,
@@ -49,26 +50,29 @@ export class Subject extends Actor {
     if (args.construct === 'throw') throw new Error('constructor threw')
   }
 
-  override async onStart(cause: StartCause): Promise<void> {
-    const { start, failRestarts = 0, children = [], probe } = this.#args
-    this.#life(cause.kind === 'spawned' ? 'starts' : `restarts ${cause.restarts} after ${describe(cause.reason)}`)
-    if (start !== undefined) await this.#behave(start, 'onStart')
-    if (cause.kind === 'restarted' && cause.restarts <= failRestarts) throw new Error('onStart threw')
-    for (const child of children) {
-      const given = child.args as Partial<SubjectArgs> | undefined
-      await this.ctx.spawn(Subject, { ...child, args: { probe, ...given } })
+  override onStart(cause: StartCause): void | Promise<void> {
+    const { start, failRestarts = 0, children, probe } = this.#args
+    const again = cause.kind === 'restarted' ? cause.restarts : 0
+    this.#life(cause.kind === 'spawned' ? 'starts' : `restarts ${again} after ${describe(cause.reason)}`)
+    if (again > 0 && again <= failRestarts) throw new Error('onStart threw')
+    if (start !== undefined) {
+      return this.#behave(start, 'onStart')?.then(() => this.#life('started'))
     }
-    if (start !== undefined) this.#life('started')
+    if (children === undefined) return undefined
+    return children.reduce(async (before, child) => {
+      await before
+      await this.ctx.spawn(Subject, { ...child, args: { probe, ...(child.args as object | undefined) } })
+    }, Promise.resolve())
   }
 
-  override async onStop(reason: DeathReason): Promise<void> {
+  override onStop(reason: DeathReason): void | Promise<void> {
     this.#life(`stops: ${describe(reason)}`)
-    if (this.#args.stop !== undefined) await this.#behave(this.#args.stop, 'onStop')
+    if (this.#args.stop !== undefined) return this.#behave(this.#args.stop, 'onStop')
   }
 
-  override async onTerminated({ path, reason }: Terminated): Promise<void> {
+  override onTerminated({ path, reason }: Terminated): void | Promise<void> {
     this.#note(`saw ${path} end: ${describe(reason)}`)
-    if (this.#args.terminated !== undefined) await this.#behave(this.#args.terminated, 'onTerminated')
+    if (this.#args.terminated !== undefined) return this.#behave(this.#args.terminated, 'onTerminated')
   }
 
   // messages that do something here
@@ -79,6 +83,10 @@ export class Subject extends Actor {
 
   @handles() echo(value: unknown): unknown {
     return value
+  }
+
+  @handles() join(...words: string[]): string {
+    return words.join(' ')
   }
 
   @handles() add(by: number): void {
@@ -154,31 +162,35 @@ export class Subject extends Actor {
 
   // refs
 
-  /** Asks the first to relay to the others; the last gives its path. */
+  /** Asks the first to relay to the others; the last gives its path. What went wrong on the way comes back. */
   @handles() async relay(...next: ActorRef<Subject>[]): Promise<string> {
     const [first, ...rest] = next
-    return first === undefined ? this.ctx.path : first.ask.relay(...rest)
+    if (first === undefined) return this.ctx.path
+    return first.ask.relay(...rest).catch((error: unknown) => {
+      if (!hasCode(error, 'ERR_ASK_CYCLE')) throw error
+      throw new Rejected('CYCLE', (error.data['chain'] as string[]).join(' → '))
+    })
+  }
+
+  @handles() askItself(): Promise<number> {
+    return this.ctx.selfAs(Subject).ask.count()
   }
 
   @handles() relayPiped(next: ActorRef<Subject>, then: ActorRef<Subject>): void {
-    this.ctx.pipeToSelf(
-      next.ask.relay(then),
-      path => this.#note(`relayed to ${path}`),
-      error => this.#note(`relay failed: ${String((error as { code?: unknown }).code)}`),
-    )
+    this.ctx.pipeToSelf(next.ask.relay(then), path => this.#note(`relayed to ${path}`))
   }
 
   @handles() relayDeferred(next: ActorRef<Subject>, then: ActorRef<Subject>): DeferredReply<string> {
     const reply = this.ctx.deferReply<string>()
     void next.ask.relay(then).then(
       path => reply.resolve(path),
-      (error: Error) => reply.reject(error),
+      (error: unknown) => reply.reject(error as Error),
     )
     return reply
   }
 
   @handles() nested(value: { readonly peer: ActorRef<Subject> }): Promise<string> {
-    return this.ctx.ref(value.peer).ask.relay()
+    return this.relay(this.ctx.ref(value.peer))
   }
 
   @handles() myself(): ActorRef<Subject> {
@@ -318,14 +330,11 @@ export class Subject extends Actor {
     if (this.#args.notes !== false) this.#note(text)
   }
 
-  async #behave(behaviour: Exclude<Behaviour, undefined>, where: string): Promise<void> {
+  #behave(behaviour: Exclude<Behaviour, undefined>, where: string): Promise<void> | undefined {
     if (behaviour === 'throw') throw new Error(`${where} threw`)
-    if (behaviour === 'hang') await new Promise(() => undefined)
-    if (behaviour === 'reject') {
-      await Promise.resolve()
-      throw new Error(`${where} rejected`)
-    }
-    if (behaviour.startsWith('wait ')) await this.#args.probe.ask.pass(behaviour.slice(5))
+    if (behaviour === 'reject') return Promise.reject(new Error(`${where} rejected`))
+    if (behaviour === 'hang') return new Promise(() => undefined)
+    return this.#args.probe.ask.pass(behaviour.slice('wait '.length))
   }
 }
 
