@@ -1,3 +1,4 @@
+import { token } from '../determinism/index.js'
 import type { TroupeError } from '../errors.js'
 import type { ProgramNotice, ProgramRequest, ProgramSpec } from './protocol.js'
 
@@ -28,3 +29,6 @@ export interface Program {
 export interface Compute {
   start(spec: ProgramSpec, host: ProgramHost): Program
 }
+
+/** Where a job's worker actors run their programs. */
+export const Compute = token<Compute>('Compute')

@@ -22,6 +22,7 @@ export class ProgramContext implements JobContext {
   readonly #link: HostLink
   /** Of each name, how many optimizers there are. */
   readonly #optimizers = new Map<string, number>()
+  #datasets = 0
   /** Of each name, how often it was asked for since the last step. */
   readonly #onces = new Map<string, number>()
 
@@ -55,7 +56,9 @@ export class ProgramContext implements JobContext {
   }
 
   dataset(descriptor: DatasetDescriptor, options: DatasetOptions): Tfjs.data.Dataset<Batch> {
-    return openRankDataset(this.#tf, this.#session, this.#link, this.rank, descriptor, options)
+    const index = this.#datasets
+    this.#datasets += 1
+    return openRankDataset(this.#tf, this.#session, this.#link, this.rank, index, descriptor, options)
   }
 
   partition<T extends readonly Tfjs.Tensor[]>(...tensors: T): T {

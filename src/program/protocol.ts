@@ -49,6 +49,8 @@ export interface JoinReply {
 
 export interface DatasetRequest {
   readonly ask: 'dataset'
+  /** How many datasets this program opened before: names it in the job, whatever path it has on this machine. */
+  readonly index: number
   readonly descriptor: DatasetDescriptor
   readonly batchSize: number
   readonly shuffle: boolean
@@ -78,10 +80,16 @@ export interface ProgramReplies {
 /** What the program tells its worker. */
 export type ProgramNotice =
   | { readonly tell: 'ready'; readonly fingerprint: ComputeFingerprint; readonly why: string }
+  | { readonly tell: 'opened'; readonly index: number; readonly rows: number }
   /** How long the program trains, when it has said so. */
   | { readonly tell: 'extent'; readonly epochs: number; readonly stepsPerEpoch: number }
   /** The program is about to compute its first step, after this many replayed ones. */
-  | { readonly tell: 'live'; readonly step: number }
+  | {
+      readonly tell: 'live'
+      readonly step: number
+      /** Names of what a step returns. */
+      readonly outputs: readonly string[]
+    }
   | { readonly tell: 'epoch'; readonly epoch: number; readonly step: number; readonly logs: Logs }
   | { readonly tell: 'log'; readonly level: JobLogEvent['level']; readonly message: string }
   /** The place of a planned kill: the program waits there for its end. */

@@ -111,10 +111,12 @@ export function openRankDataset(
   session: TrainingSession,
   link: HostLink,
   rank: number,
+  index: number,
   descriptor: DatasetDescriptor,
   { batchSize, shuffle = true }: DatasetOptions,
 ): Tfjs.data.Dataset<Batch> {
-  const reply = link.ask({ ask: 'dataset', descriptor, batchSize, shuffle })
+  const reply = link.ask({ ask: 'dataset', index, descriptor, batchSize, shuffle })
+  link.tell({ tell: 'opened', index, rows: reply.plan.rows })
   return new RankDataset(tf, session, rank, reply).toDataset()
 }
 

@@ -111,7 +111,7 @@ export class TrainingSession {
       : this.#train(client, trainee, this.#drawn ?? rows, compute)
     this.#drawn = undefined
     this.#step += 1
-    if (step + 1 === this.#spec.resume.steps) this.#goLive(client)
+    if (step + 1 === this.#spec.resume.steps) this.#goLive({ client, model })
     this.#seed('after', step)
     return entry
   }
@@ -186,12 +186,12 @@ export class TrainingSession {
     const client = new ExchangeClient(this.#tf, reply, model, variables)
     this.#joined = { trainee, model, client }
     this.#spend('data', this.#waited)
-    if (resume.steps === 0) this.#goLive(client)
+    if (resume.steps === 0) this.#goLive(this.#joined)
     return this.#joined
   }
 
   /** Everything before this step is replayed: takes its version, as every step leaves the next one's behind. */
-  #goLive(client: ExchangeClient): void {
+  #goLive({ client, model }: { client: ExchangeClient; model: ModelSpec }): void {
     for (const check of this.#lookahead) {
       const wrong = check()
       if (wrong !== undefined) throw new TroupeError('ERR_REPLAY_LOOKAHEAD', wrong)
@@ -199,7 +199,7 @@ export class TrainingSession {
     const { steps } = this.#spec.resume
     client.wait(steps)
     client.assign(steps)
-    this.#link.tell({ tell: 'live', step: steps })
+    this.#link.tell({ tell: 'live', step: steps, outputs: model.outputs })
   }
 
   #killPoint(step: number, pushedTo: number | undefined): void {

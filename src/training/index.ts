@@ -30,7 +30,7 @@ export {
 } from './optimizer.js'
 export { Permutation } from './permutation.js'
 export { reduceOutputs, TreeReduction } from './reduction.js'
-export { SamplePlan, type SamplePlanSpec } from './sample-plan.js'
+export { datasetSeed, SamplePlan, type SamplePlanSpec } from './sample-plan.js'
 export { ShardArea, type VersionWait } from './shard-area.js'
 export { Shard, type ClosedStep, type RefusedPush, type ShardOptions, type ShardScan } from './shard.js'
 export type { SlotEntry } from './slot-table.js'

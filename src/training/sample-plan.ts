@@ -15,6 +15,11 @@ export interface SamplePlanSpec {
   readonly shuffle: boolean
 }
 
+/** The seed of a job's n-th dataset: a place in the program, so it is the same on every machine. */
+export function datasetSeed(seed: number, index: number): number {
+  return hashSeed(seed, `dataset ${index}`)
+}
+
 /**
  * Which rows make batch `ordinal` of a rank in an epoch: a pure function of the spec. Every row is in exactly one
  * batch of an epoch; every rank has the same number of batches; the rows of the last step are dealt as evenly as
