@@ -72,15 +72,19 @@ export class Worker extends Actor {
     const { supervisor, rank } = this.#args
     if (cause.kind === 'restarted') supervisor.tell.restarted(workerName(rank), cause.reason)
     this.ctx.signal.addEventListener('abort', () => this.#program?.kill('its worker ended'), { once: true })
-    // Not awaited: the supervisor that it asks may be waiting for this start.
-    this.ctx.pipeToSelf(this.#begin(), program => {
-      this.#program = program
-    })
+    // Not here: the supervisor may be waiting for this start, and is asked for something then.
+    this.ctx.selfAs(Worker).tell.begin()
   }
 
   override onStop(reason: DeathReason): void {
     const { supervisor, rank } = this.#args
     if (reason.kind === 'failed') supervisor.tell.failing(workerName(rank), reason.cause)
+  }
+
+  @handles() begin(): void {
+    this.ctx.pipeToSelf(this.#begin(), program => {
+      this.#program = program
+    })
   }
 
   /** The program asks; answered when the answer is known, while other messages go on. */
