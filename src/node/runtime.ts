@@ -106,7 +106,9 @@ export class Runtime implements ActorSystem {
   #scope(incarnation: LocalIncarnation, cell: Cell): DependencyContainer {
     const scope = this.container.createChildContainer()
     scope.register(ActorContext, { useValue: incarnation })
-    scope.register(Args, { useValue: bindArgs(cell.args, incarnation) })
+    const args = bindArgs(cell.args, incarnation)
+    // a factory, since the container takes an undefined value for none
+    scope.register(Args, { useFactory: () => args })
     return scope
   }
 

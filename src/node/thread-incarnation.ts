@@ -380,7 +380,8 @@ export class ThreadIncarnation implements ActorContext, Sender {
     scope.register(Random, { useValue: this.random })
     scope.register(Logger, { useValue: this.log })
     scope.register(ActorContext, { useValue: this })
-    scope.register(Args, { useValue: args })
+    // a factory, since the container takes an undefined value for none
+    scope.register(Args, { useFactory: () => args })
     return scope
   }
 }

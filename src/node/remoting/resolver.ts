@@ -98,12 +98,13 @@ export class Resolver {
 
   /** Ends the search if all who could have the actor have said that they do not. */
   #conclude(search: Search): boolean {
-    const { nowMs, limits, self } = this.#remoting
+    const { nowMs, limits, self, fence } = this.#remoting
     if (search.finalFrom === Infinity || nowMs - search.sinceMs < limits.resolveGraceMs) return false
     const others = this.#remoting.membership.members().filter(member => member.id !== self.id)
-    if (!others.every(member => search.absent.has(keyOf(member)))) return false
+    if (!others.every(member => search.absent.has(keyOf(member)) || fence.refuses(member))) return false
     this.#end(search)
-    search.route.absent()
+    // a member that was given up here cannot be asked: the actor may be there
+    search.route.absent(others.find(member => fence.refuses(member))?.id)
     return true
   }
 

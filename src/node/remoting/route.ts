@@ -72,11 +72,14 @@ export class Route {
     }
   }
 
-  /** Nobody knows such an actor. */
-  absent(): void {
+  /** Nobody knows such an actor; `unasked`: but for a node that could not be asked. */
+  absent(unasked: string | undefined): void {
     this.#place = undefined
-    for (const pair of this.#pairs.values()) pair.refuseAll('no such actor')
-    if (this.#watch === 0) this.#fire(0, NEVER_EXISTED)
+    const cause =
+      unasked === undefined ? 'no such actor' : `no such actor, unless on the lost node ${unasked}`
+    for (const pair of this.#pairs.values()) pair.refuseAll(cause)
+    if (this.#watch !== 0) return
+    this.#fire(0, unasked === undefined ? NEVER_EXISTED : { kind: 'node-lost', node: unasked })
   }
 
   expire(beforeMs: number): void {
