@@ -1,7 +1,7 @@
 import { TAG_MARK } from './scan.js'
 
 /** Values in one payload. A graph that shares parts can unfold without end; this ends it. */
-export const MAX_VALUES = 1 << 22
+export const MAX_VALUES = 1 << 20
 
 /**
  * How deep containers may nest in arguments. Less than a scan allows, for what the frame adds on top: two levels of

@@ -218,7 +218,7 @@ void t.test('what must not be sent is refused, with the path to it', async t => 
     [[{ rows: holes }], 'args[0].rows[1]', /^hole in an array$/],
     [[cyclic], 'args[0].list[1].back', /^cyclic, the same object as args\[0\]$/],
     [[deep], `args[0]${'[0]'.repeat(100)}`, /^nested deeper than 100 levels$/],
-    [[shared], '', /more than 4194304 values in one payload; send bulk as a typed array$/],
+    [[shared], '', /more than 1048576 values in one payload; send bulk as a typed array$/],
     [[{ weights: moved }], 'args[0].weights', /moved before/],
   ]
   for (const [values, path, what] of cases) {
