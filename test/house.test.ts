@@ -1,8 +1,13 @@
 import { execFile } from 'node:child_process'
-import { cp, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises'
+import { cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve, sep } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import t from 'tap'
+import { defineBench, runBench } from './bench/harness.js'
+import { measureCoverage } from './helpers/coverage.js'
+import { checkName, integerOption, readCommandLine, UsageError } from './helpers/options.js'
+import { tapSummary, type TestCounts } from './helpers/tap-summary.js'
 
 const ROOT = resolve(import.meta.dirname, '..')
 const LINT_FIXTURES = join(ROOT, 'test/fixtures/lint')
@@ -103,33 +108,30 @@ t.test('Files: kebab-case, one concept each, no grab-bags; half of them short', 
   t.ok(median <= 150, `the median file has ${median} lines`)
 })
 
-t.test(
-  'Packages: exact versions, no install scripts, a lockfile for every platform and of no registry',
-  async t => {
-    const manifest = await readJson('package.json')
-    const pinned = ['dependencies', 'devDependencies', 'optionalDependencies', 'overrides'].flatMap(kind =>
-      Object.entries(manifest[kind] as Record<string, string>),
-    )
-    t.same(
-      pinned.filter(([, version]) => !/^\d+\.\d+\.\d+$/.test(version)),
-      [],
-      'exact versions',
-    )
-    t.match(await readFile(join(ROOT, '.npmrc'), 'utf8'), /^ignore-scripts=true$/m)
+t.test('Packages: exact versions, no install scripts, a lockfile for every platform', async t => {
+  const manifest = await readJson('package.json')
+  const pinned = ['dependencies', 'devDependencies', 'optionalDependencies', 'overrides'].flatMap(kind =>
+    Object.entries(manifest[kind] as Record<string, string>),
+  )
+  t.same(
+    pinned.filter(([, version]) => !/^\d+\.\d+\.\d+$/.test(version)),
+    [],
+    'exact versions',
+  )
+  t.match(await readFile(join(ROOT, '.npmrc'), 'utf8'), /^ignore-scripts=true$/m)
 
-    const { packages } = (await readJson('package-lock.json')) as { packages: Record<string, LockedPackage> }
-    const entries = Object.entries(packages)
-    t.same(
-      entries.filter(([, locked]) => locked.resolved !== undefined).map(([path]) => path),
-      [],
-      'no address of a registry',
-    )
-    const missing = entries.flatMap(([path, locked]) =>
-      Object.keys(locked.optionalDependencies ?? {}).filter(name => !findLocked(packages, path, name)),
-    )
-    t.same(missing, [], 'npm ci refuses a lockfile that lacks the packages of another platform')
-  },
-)
+  const { packages } = (await readJson('package-lock.json')) as { packages: Record<string, LockedPackage> }
+  const entries = Object.entries(packages)
+  t.same(
+    entries.filter(([, locked]) => locked.resolved !== undefined).map(([path]) => path),
+    [],
+    'no address of a registry',
+  )
+  const missing = entries.flatMap(([path, locked]) =>
+    Object.keys(locked.optionalDependencies ?? {}).filter(name => !findLocked(packages, path, name)),
+  )
+  t.same(missing, [], 'npm ci refuses a lockfile that lacks the packages of another platform')
+})
 
 interface LockedPackage {
   readonly resolved?: string
@@ -166,4 +168,100 @@ t.test('Top level: what a newcomer expects, and nothing else', async t => {
     visible.filter(name => !expected.has(name)),
     [],
   )
+})
+
+async function count(lines: readonly string[]): Promise<TestCounts & { text: string }> {
+  let text = ''
+  const { stream, counts, done } = tapSummary(more => {
+    text += more
+  })
+  stream.end(lines.map(line => `${line}\n`).join(''))
+  await done
+  return { ...counts, text }
+}
+
+t.test('Counts: assertions one by one, what sums them up not again', async t => {
+  const nested = [
+    'TAP version 14',
+    '# Subtest: file',
+    '    # Subtest: a test',
+    '        ok 1 - first',
+    '        not ok 2 - second',
+    '        ok 3 - third # SKIP not here',
+    '        1..3',
+    '    not ok 1 - a test',
+    '    not ok 2 - later # TODO some day',
+    '    1..2',
+    'not ok 1 - file',
+    '1..1',
+  ]
+  const { text, ...counts } = await count(nested)
+  t.same(counts, { passed: 1, failed: 1, skipped: 2 })
+  t.match(text, 'FAILED: file > a test > second')
+})
+
+t.test('Counts: a stream that is cut short, bails out or breaks its plan has failed', async t => {
+  t.match(await count(['TAP version 14', 'ok 1 - first', '1..2']), { passed: 1, failed: 1 })
+  t.match(await count(['TAP version 14', 'ok 1 - first', 'Bail out! no more']), { passed: 1, failed: 1 })
+  t.match(await count([]), { passed: 0, failed: 1 })
+  t.match(await count(['TAP version 14', 'ok 1 - first', '1..1']), { passed: 1, failed: 0 })
+})
+
+t.test('Coverage: once all tests ran, a file that none loaded counts; types never do', async t => {
+  const lines = 'export const a = 1\n'.repeat(10)
+  const types = 'export interface Port {\n  send(): void\n}\n'
+  const measure = async (whole: boolean): Promise<{ lines: number | undefined; said: string[] }> => {
+    const root = t.testdir({ src: { 'ran.ts': lines, 'never.ts': lines, 'port.ts': types }, raw: {} })
+    const url = pathToFileURL(join(root, 'src/ran.ts')).href
+    const ranges = [{ startOffset: 0, endOffset: lines.length, count: 1 }]
+    const functions = [{ functionName: '', isBlockCoverage: true, ranges }]
+    const result = [{ scriptId: '1', url, functions }]
+    await writeFile(join(root, 'raw/one.json'), JSON.stringify({ result }))
+    const report = await measureCoverage(root, join(root, 'raw'), whole)
+    return { lines: report.coverage?.lines, said: report.unloaded }
+  }
+  t.same(await measure(false), { lines: 100, said: [] })
+  t.same(await measure(true), { lines: 50, said: ['src/never.ts'] })
+})
+
+t.test('Bench: arms run interleaved; figures are medians of what follows the warm-up', async t => {
+  const order: string[] = []
+  const values = [99, 3, 1, 2]
+  const bench = defineBench('sample', b => {
+    b.arm({
+      case: 'quick',
+      unit: 'us',
+      better: 'lower',
+      run: () => order.push('quick') && (values.shift() ?? 0),
+    })
+    b.arm({ case: 'slow', unit: 'us', better: 'lower', run: async () => order.push('slow') && 8 })
+    b.bar({ case: 'quick', against: 'slow', atMost: 0.25 })
+    b.bar({ case: 'slow', atMost: 7 })
+    b.after(() => void order.push('closed'))
+  })
+  const { figures, bars } = await runBench(bench, { rounds: 3 })
+  t.same(order, ['quick', 'slow', 'quick', 'slow', 'quick', 'slow', 'quick', 'slow', 'closed'])
+  t.match(figures[0], { bench: 'sample', case: 'quick', value: 2, unit: 'us', samples: 3, min: 1, max: 3 })
+  t.same(bars, [
+    { bench: 'sample', bar: 'quick <= 0.25 x slow', value: 0.25, met: true },
+    { bench: 'sample', bar: 'slow <= 7 us', value: 8, met: false },
+  ])
+  const wrong = defineBench('wrong', b => b.bar({ case: 'nowhere', atLeast: 1 }))
+  await t.rejects(runBench(wrong, { rounds: 1 }), { message: /bar on nowhere/ })
+})
+
+t.test('Command lines: a wrong one is answered with the value got and what is accepted', async t => {
+  const options = { rounds: { type: 'string' } } as const
+  t.throws(() => readCommandLine({ args: ['--round'], options }), new UsageError("Unknown option '--round'"))
+  t.throws(() => readCommandLine({ args: ['--round'], options }), { message: /accepted: --rounds/ })
+  t.equal(integerOption('rounds', undefined, 5, 1), 5)
+  t.equal(integerOption('rounds', '7', 5, 1), 7)
+  t.throws(() => integerOption('rounds', '0', 5, 1), {
+    message: '--rounds must be an integer of at least 1, got "0"',
+  })
+  t.throws(() => integerOption('rounds', '1.5', 5, 1), { message: /got "1.5"/ })
+  t.equal(checkName('bench', 'wire', ['actor', 'wire']), 'wire')
+  t.throws(() => checkName('bench', 'x', ['actor', 'wire']), {
+    message: 'no bench is named "x"; there are actor, wire',
+  })
 })

@@ -5,7 +5,7 @@
 // mapped back to TypeScript by itself, then the counts are added. A source file that nothing loaded counts as
 // wholly uncovered; V8 would not mention it.
 
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { Report } from 'c8'
@@ -51,33 +51,33 @@ interface MappingReport {
   run(): Promise<void>
 }
 
+/** What was found out about the tests of one run. */
+export interface CoverageReport {
+  /** Undefined if nothing of the source ran. */
+  readonly coverage: Coverage | undefined
+  /** Source files that nothing loaded; empty unless all tests ran. */
+  readonly unloaded: string[]
+  /** Writes the table of uncovered lines to stdout. */
+  readonly printTable: () => Promise<void>
+}
+
 /**
- * Prints the table of uncovered lines and returns the totals.
- *
  * @param root the repository
- * @param raw the folder that V8 wrote to; read, then emptied
+ * @param raw the folder that V8 wrote to
  * @param whole did every test run? Only then does a file that nothing loaded count.
  */
-export async function reportCoverage(
-  root: string,
-  raw: string,
-  whole: boolean,
-): Promise<Coverage | undefined> {
+export async function measureCoverage(root: string, raw: string, whole: boolean): Promise<CoverageReport> {
   const { folders, loaded } = await sortByForm(root, raw)
-  if (whole) {
-    const unloaded = await unloadedFiles(root, loaded)
-    for (const file of unloaded) process.stdout.write(`# no test loads ${file}\n`)
-    if (unloaded.length > 0) folders.push(await writeUncovered(root, raw, unloaded))
-  }
-  const reports = folders.map(tempDirectory => mappingReport(root, tempDirectory))
-  const [first, ...others] = reports
-  if (first === undefined) return undefined
+  const unloaded = whole ? await unloadedFiles(root, loaded) : []
+  if (unloaded.length > 0) folders.push(await writeUncovered(root, raw, unloaded))
+  const [first, ...others] = folders.map(folder => mappingReport(root, folder))
+  if (first === undefined) return { coverage: undefined, unloaded, printTable: async () => {} }
   const total = await first.getCoverageMapFromAllCoverageFiles()
   for (const other of others) total.merge(await other.getCoverageMapFromAllCoverageFiles())
-  await first.run()
-  await rm(raw, { recursive: true, force: true })
   const summary = total.getCoverageSummary()
-  return Object.fromEntries(KINDS.map(kind => [kind, Number(summary[kind].pct)])) as Coverage
+  const coverage = Object.fromEntries(KINDS.map(kind => [kind, Number(summary[kind].pct)])) as Coverage
+  // the first report keeps the map that the others were merged into
+  return { coverage, unloaded, printTable: () => first.run() }
 }
 
 function mappingReport(root: string, tempDirectory: string): MappingReport {

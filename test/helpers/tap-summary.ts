@@ -60,8 +60,9 @@ export function tapSummary(print: (text: string) => void): TapSummary {
   })
   const done = new Promise<void>(resolve => {
     stream.on('complete', (results: FinalResults) => {
-      // a stream that is cut short or breaks its plan fails without a failed assertion
-      if (!results.ok && counts.failed === 0) counts.failed++
+      // a stream that is empty, is cut short or breaks its plan fails without a failed assertion
+      const whole = results.ok && counts.passed + counts.skipped > 0
+      if (!whole && counts.failed === 0) counts.failed++
       resolve()
     })
   })
