@@ -1,0 +1,32 @@
+#!/usr/bin/env node
+import process from 'node:process'
+import { SystemClock } from '../determinism/index.js'
+import { streamOutput } from '../observe/index.js'
+import type { CliIo } from './cli-io.js'
+import { runCli } from './cli.js'
+import { runCommand } from './run-command.js'
+import { startJob } from './start-job.js'
+
+const INTERRUPTS = ['SIGINT', 'SIGTERM'] as const
+
+const io: CliIo = {
+  out: streamOutput(process.stdout),
+  err: streamOutput(process.stderr),
+  clock: new SystemClock(),
+  cwd: process.cwd(),
+  onInterrupt(listener) {
+    for (const signal of INTERRUPTS) process.on(signal, listener)
+    return () => {
+      for (const signal of INTERRUPTS) process.off(signal, listener)
+    }
+  },
+  exitNow: code => process.exit(code),
+}
+
+// A reader that went away (`| head`) ends the program quietly, as other tools do.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0)
+  throw error
+})
+
+process.exitCode = await runCli(process.argv.slice(2), io, [runCommand(startJob)])

@@ -1,0 +1,34 @@
+import { basename } from 'node:path'
+import { runJob } from 'troupe/actors'
+import { Troupe } from '../node/troupe.js'
+import type { JobDefinition } from '../program/job-definition.js'
+import { loadJobModule } from './job-module.js'
+import type { StartJob } from './run-command.js'
+
+/** Characters that the name of an actor may have; a file's may have others. */
+const NOT_IN_A_NAME = /[^A-Za-z0-9_-]+/g
+const MAX_NAME_LENGTH = 64
+
+/** Runs a job on a runtime of its own in this process. */
+export const startJob: StartJob = async (path, cwd, overrides) => {
+  const { url, exported } = await loadJobModule(path, cwd)
+  const troupe = await Troupe.start()
+  try {
+    // What the module exports is checked by runJob.
+    const job = await runJob(troupe, exported as JobDefinition, {
+      module: url,
+      name: jobName(path),
+      ...overrides,
+    })
+    return { events: job.events, stop: () => job.stop(), close: () => troupe.close() }
+  } catch (error) {
+    await troupe.close()
+    throw error
+  }
+}
+
+/** `jobs/06-mnist.ts` is the job `06-mnist`. */
+function jobName(path: string): string {
+  const name = basename(path).replace(/\.[cm]?[jt]sx?$/, '')
+  return name.replace(NOT_IN_A_NAME, '-').slice(0, MAX_NAME_LENGTH)
+}
