@@ -1,4 +1,5 @@
 import type * as Tfjs from '@tensorflow/tfjs'
+import { transposeBeforeMatMul } from './wasm-matmul.js'
 
 /** Events for which Emscripten's start code adds listeners of its own. */
 const HIJACKED = ['uncaughtException', 'unhandledRejection'] as const
@@ -28,5 +29,6 @@ export async function startWasm(tf: typeof Tfjs): Promise<{ simd: boolean }> {
       }
     })
   }
+  transposeBeforeMatMul(tf)
   return { simd: (await tf.env().getAsync('WASM_HAS_SIMD_SUPPORT')) === true }
 }

@@ -280,3 +280,31 @@ t.test('the refusal names layer, kernel and remedy, also inside nested models', 
     data: { kernels: ['FFT'] },
   })
 })
+
+t.test('wasm: transposed operands multiply as upright ones do, and leave nothing behind', async t => {
+  await selectBackend({ force: 'wasm' })
+  for (const shape of [[], [1], [3]]) {
+    const a = tf.randomNormal([...shape, 40, 30])
+    const b = tf.randomNormal([...shape, 30, 20])
+    const swap = (x: tf.Tensor): tf.Tensor => {
+      const axes = x.shape.map((_, axis) => axis)
+      return tf.transpose(x, [...axes.slice(0, -2), axes.at(-1)!, axes.at(-2)!])
+    }
+    const [aT, bT] = [swap(a), swap(b)]
+    const expected = tf.matMul(a, b)
+    const before = tf.memory().numTensors
+    for (const [x, y, tx, ty] of [
+      [aT, b, true, false],
+      [a, bT, false, true],
+      [aT, bT, true, true],
+    ] as const) {
+      const product = tf.matMul(x, y, tx, ty)
+      t.strictSame(product.shape, expected.shape)
+      const off = tf.tidy(() => tf.max(tf.abs(tf.sub(product, expected))).dataSync()[0]!)
+      t.ok(off < 1e-4, `differs by ${off}`)
+      product.dispose()
+    }
+    t.equal(tf.memory().numTensors, before)
+    tf.dispose([a, b, aT, bT, expected])
+  }
+})
