@@ -60,7 +60,7 @@ function failureOf(cause: unknown, options: SimulateOptions, simulation: Simulat
   return new TroupeError(
     code,
     `seed ${options.seed} failed at ${simulation.nowMs.toFixed(3)} ms after ${simulation.world.events} events: ` +
-      `${causalChain(cause).join(' ← ')}`,
+      withoutRemedies(cause),
     {
       cause,
       data: {
@@ -71,4 +71,11 @@ function failureOf(cause: unknown, options: SimulateOptions, simulation: Simulat
       },
     },
   )
+}
+
+/** The chain of causes in one line, each without the advice that belongs to it alone. */
+function withoutRemedies(cause: unknown): string {
+  return causalChain(cause)
+    .map(line => line.replace(/\. Remedy: .*$/s, ''))
+    .join(' ← ')
 }

@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { events } from '../actor/events.js'
 import type { World } from './world.js'
 
@@ -19,11 +20,11 @@ export function traceActors(world: World): () => void {
       const facts = [incarnation, handler, reason?.kind, textOf(cause), textOf(error)]
       world.note(`${name} ${[runtime, path, ...facts].filter(fact => fact !== undefined).join(' ')}`)
     }
-    channel.subscribe(onEvent)
-    return () => channel.unsubscribe(onEvent)
+    subscribe(channel.name, onEvent)
+    return () => unsubscribe(channel.name, onEvent)
   })
   return () => {
-    for (const unsubscribe of subscriptions) unsubscribe()
+    for (const end of subscriptions) end()
   }
 }
 
@@ -31,6 +32,6 @@ export function traceActors(world: World): () => void {
 function textOf(value: unknown): string | undefined {
   if (value === undefined) return undefined
   if (typeof value === 'string') return value
-  if (value instanceof Error) return `${value.name}: ${value.message.split('\n')[0]}`
+  if (value instanceof Error) return `${value.name}: ${value.message.split('\n', 1).join('')}`
   return typeof value === 'object' && value !== null && 'kind' in value ? String(value.kind) : undefined
 }

@@ -1,5 +1,5 @@
 import { SeededRandom, type Random, type Timer } from '../determinism/index.js'
-import { TroupeError } from '../errors.js'
+import { describe, TroupeError } from '../errors.js'
 import type { NodeAddress } from '../transport/port.js'
 import type { Link } from './link.js'
 import type { SimulatedNetwork } from './network.js'
@@ -41,8 +41,7 @@ export class World implements MachineWorld {
   readonly #own = new TimerQueue<undefined>()
   #network: SimulatedNetwork | undefined
   #finish: (() => void) | undefined
-  #failure: unknown
-  #failed = false
+  #failure: Error | undefined
   #over = false
 
   // what may come next: two lists side by side, used again in each turn
@@ -96,9 +95,14 @@ export class World implements MachineWorld {
 
   /** Ends the run; the first failure counts. */
   fail(error: unknown): void {
-    if (this.#over || this.#failed) return
-    this.#failed = true
-    this.#failure = error
+    if (this.#over) return
+    this.#failure ??=
+      error instanceof Error
+        ? error
+        : new TroupeError(
+            'ERR_SIMULATION_FAILED',
+            `something was thrown that is no error: ${describe(error)}`,
+          )
   }
 
   /** Ends the run well, once the event under way is done. */
@@ -115,16 +119,16 @@ export class World implements MachineWorld {
       }
       const turn = (): void => {
         try {
-          if (!this.#failed) for (const observer of this.#observers) observer()
-          if (!this.#failed && !ended) this.#step()
+          for (const observer of this.#observers) observer()
+          if (this.#failure === undefined && !ended) this.#step()
         } catch (error) {
           this.fail(error)
         }
-        if (!this.#failed && !ended) return afterTurn(turn)
+        if (this.#failure === undefined && !ended) return afterTurn(turn)
         this.#over = true
         for (const machine of [...this.#machines]) this.halt(machine)
-        if (this.#failed) reject(this.#failure as Error)
-        else resolve()
+        if (this.#failure === undefined) resolve()
+        else reject(this.#failure)
       }
       afterTurn(() => {
         try {
@@ -151,7 +155,7 @@ export class World implements MachineWorld {
     }
     const at = this.choose(this.#kinds.length)
     const subject = this.#subjects[at]
-    switch (this.#kinds[at]) {
+    switch (this.#kinds[at]!) {
       case 'microtask':
         return this.#run(subject as Machine, 'microtask', (subject as Machine).microtasks.shift()!)
       case 'immediate':

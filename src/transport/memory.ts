@@ -114,7 +114,7 @@ class MemoryLink {
   #bytes = 0
   #scheduled = false
   #refused = false
-  #waiting: (() => void)[] = []
+  readonly #waiting: (() => void)[] = []
 
   constructor(
     scheduler: Scheduler,

@@ -1,5 +1,6 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import t from 'tap'
-import { events, TensorData, type ActorRef, type Terminated } from 'troupe'
+import { events, TensorData, type ActorRef, type Terminated, type TroupeError } from 'troupe'
 import { simulate, type Fault, type SimulatedNode, type Simulation } from 'troupe/testing'
 import type { RemotingOptions } from '../../src/node/remoting/options.js'
 import { Echo, Watching } from './remoting-actors.js'
@@ -121,7 +122,7 @@ t.test(
 t.test('Asks: time out, are aborted, and the reply that comes then is counted', async t => {
   const late: unknown[] = []
   const listen = (event: unknown): number => late.push(event)
-  events.lateReply.subscribe(listen)
+  subscribe(events.lateReply.name, listen)
   await cluster({ faults: [{ kind: 'delay', atMs: 10, forMs: 500, delayMs: 400 }] }, async (sim, echo) => {
     await echo.ask.nothing()
     await sim.sleep(20)
@@ -133,7 +134,7 @@ t.test('Asks: time out, are aborted, and the reply that comes then is counted', 
     await sim.sleep(3_000)
     t.equal(remotingOf(sim.node('a')).load().pendingAsks, 0)
   })
-  events.lateReply.unsubscribe(listen)
+  unsubscribe(events.lateReply.name, listen)
   t.ok(late.length > 0, `${late.length} late replies`)
 })
 
@@ -345,7 +346,7 @@ t.test('Promise 9: what a pair holds is bounded in messages and bytes; so are as
     t.equal(troupe.counters().deadLetters, 23)
     const other = troupe.lookup(Echo, '/other')
     const asks = Array.from({ length: 20 }, () =>
-      other.ask.nothing().catch((error: { code: string }) => error.code),
+      other.ask.nothing().catch((error: unknown) => (error as TroupeError).code),
     )
     const codes = await Promise.all(asks)
     t.equal(codes.filter(code => code === 'ERR_TOO_MANY_ASKS').length, 12)

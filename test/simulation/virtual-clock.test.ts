@@ -33,7 +33,7 @@ t.test('VirtualClock: what a timer starts runs before the next timer, and its ow
   const log: string[] = []
   clock.after(10, () => {
     void (async () => {
-      for (let i = 0; i < 50; i++) await null
+      for (let i = 0; i < 50; i++) await Promise.resolve()
       log.push('settled')
       clock.after(5, () => log.push('nested'))
     })()

@@ -118,7 +118,8 @@ export class Witness {
       () => {
         asked.settled = true
       },
-      (error: TroupeError) => {
+      (reason: unknown) => {
+        const error = reason as TroupeError
         asked.settled = true
         this.simulation.sometimes(`an ask ended with ${error.code}`)
         this.simulation.always(

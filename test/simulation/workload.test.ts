@@ -3,12 +3,15 @@ import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { explore, REPLAY_VARIABLE, simulate, type FaultPlan } from 'troupe/testing'
-import { type TroupeError } from '../../src/errors.js'
+import type { TroupeError } from '../../src/errors.js'
 import { ALL_SABOTAGES, sabotaged, type Sabotage } from '../../src/simulation/sabotage.js'
 import { TRACED_FAULTS, traceHash } from './trace-hash.js'
 import { workload, workloadOptions } from './workload.js'
 
 const SEEDS = 300
+
+// seconds on a quiet machine, a minute and more beside other test files
+t.setTimeout(300_000)
 
 /** What the seeds must have come across, else they have tested less than they say. */
 const EXPECTED = [

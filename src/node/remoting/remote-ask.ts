@@ -10,7 +10,7 @@ export class RemoteAsk extends PendingAsk {
   /** Where it is, once it was sent. */
   peer: Peer | undefined = undefined
   // the constructor of PendingAsk may settle it, before this is set
-  declare private table: AskTable | undefined
+  declare private readonly table: AskTable | undefined
 
   constructor(
     environment: AskEnvironment,

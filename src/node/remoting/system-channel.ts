@@ -36,7 +36,7 @@ export class SystemChannel {
   #pauseMs: number
   #timer: Timer | undefined
   #closed = false
-  #waiting: (() => void)[] = []
+  readonly #waiting: (() => void)[] = []
 
   constructor(options: SystemChannelOptions) {
     this.#options = options
