@@ -119,10 +119,10 @@ export function unpackValue(body: unknown, hooks: ValueHooks): unknown {
   return body instanceof Uint8Array ? unpackArgs(body, hooks).args[0] : body
 }
 
-/** A message as a frame of its own bytes, since a posted view takes its whole buffer along. */
+/** A message as a frame of its own bytes: a posted view takes its whole buffer along, and so would `slice`. */
 export function packArgs(name: string, args: readonly unknown[], hooks: ValueHooks): Uint8Array {
   const frame = encodeFrame({ kind: 'tell', target: '/' }, name, args, hooks)
-  return frame.byteLength === frame.buffer.byteLength ? frame : frame.slice()
+  return frame.byteLength === frame.buffer.byteLength ? frame : new Uint8Array(frame)
 }
 
 export function unpackArgs(frame: Uint8Array, hooks: ValueHooks): { name: string; args: unknown[] } {

@@ -42,8 +42,9 @@ const NO_DESCRIPTORS: readonly Descriptor[] = []
  * Writes one message as a frame: the msgpack value `[version, header, padding, body]` with the header
  * `[envelope, name, args, descriptors]`.
  *
- * A frame without tensors and binaries may be a view of a larger pooled buffer, as Node's own buffers are: copy it
- * before its memory is transferred. One with them has its memory to itself.
+ * A frame without tensors and binaries may be a view of a larger pooled buffer, as Node's own buffers are: before it is
+ * posted to a thread, copy it with `new Uint8Array(frame)` (a Buffer's `slice` shares memory), else the whole pool goes
+ * along. A frame with them has its memory to itself.
  *
  * @param hooks lets objects travel that the codec does not know
  * @throws TroupeError ERR_PAYLOAD naming the path to an argument that cannot be sent

@@ -26,6 +26,7 @@ export function pack(value: unknown): Buffer {
   try {
     packed = packr.pack(value)
   } catch (cause) {
+    packr.useBuffer(Buffer.allocUnsafeSlow(SLAB_BYTES))
     throw new TroupeError('ERR_PAYLOAD', 'the arguments could not be written', { cause })
   }
   if (packed.length < MIN_GROWING_BYTES || packed.buffer.byteLength <= MAX_SLAB_BYTES) return packed
