@@ -21,7 +21,7 @@ import { Witness, type Note } from './witness.js'
 const NODES = ['a', 'b', 'c']
 
 /** How long the drivers act, and within which faults begin. */
-const ACTIVE_MS = 2_000
+const ACTIVE_MS = 1_500
 
 /** Asks that only a death or a reply can end within a run. */
 const LONG_MS = 3_000_000
