@@ -288,7 +288,8 @@ export class Cell extends MessageCell {
       }
       const idle = this.#whenIdle()
       incarnation.runOnStop(reason).then(done, (error: unknown) => {
-        this.system.suppressed(this.path, error)
+        // one that was given up has been reported
+        if (!incarnation.ended) this.system.suppressed(this.path, error)
         done()
       })
       await idle

@@ -5,6 +5,8 @@ import { Sequencer } from '../helpers/actors/sequencer.js'
 import { Subject } from '../helpers/actors/subject.js'
 import { onBoth, published, stage } from '../helpers/runtime.js'
 
+t.setTimeout(180_000)
+
 const SENDERS = 4
 const EACH = 25_000
 

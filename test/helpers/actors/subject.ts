@@ -15,8 +15,11 @@ import {
 } from 'troupe'
 import type { Probe } from './probe.js'
 
-/** How a constructor or hook behaves: throws, rejects, never ends, or waits at the gate of that name. */
-export type Behaviour = 'throw' | 'reject' | 'hang' | `wait ${string}` | undefined
+/**
+ * How a constructor or hook behaves: throws, rejects, never ends, waits at the gate of that name, or does what an actor
+ * that ends must not do.
+ */
+export type Behaviour = 'throw' | 'reject' | 'hang' | 'act' | `wait ${string}` | undefined
 
 export interface SubjectArgs {
   readonly probe: ActorRef<Probe>
@@ -100,6 +103,11 @@ export class Subject extends Actor {
   @handles() async wait(gate: string): Promise<string> {
     await this.#args.probe.ask.pass(gate)
     this.#note(`passed ${gate}`)
+    return gate
+  }
+
+  @handles() async hold(gate: string): Promise<string> {
+    await this.#args.probe.ask.pass(gate)
     return gate
   }
 
@@ -330,9 +338,20 @@ export class Subject extends Actor {
     if (this.#args.notes !== false) this.#note(text)
   }
 
+  async #act(where: string): Promise<void> {
+    this.ctx.after(1, () => this.#note('timer of the dead'))
+    this.ctx.every(1, () => this.#note('timer of the dead'))
+    try {
+      await this.ctx.spawn(Subject, { name: 'orphan', args: this.#args })
+    } catch (error) {
+      this.#note(`spawning in ${where}: ${String((error as { code?: unknown }).code)}`)
+    }
+  }
+
   #behave(behaviour: Exclude<Behaviour, undefined>, where: string): Promise<void> | undefined {
     if (behaviour === 'throw') throw new Error(`${where} threw`)
     if (behaviour === 'reject') return Promise.reject(new Error(`${where} rejected`))
+    if (behaviour === 'act') return this.#act(where)
     if (behaviour === 'hang') return new Promise(() => undefined)
     return this.#args.probe.ask.pass(behaviour.slice('wait '.length))
   }
