@@ -104,7 +104,7 @@ export class ParameterServer extends Actor {
     }
   }
 
-  /** What user code saw in the first `steps` steps; asked of server 0. */
+  /** What user code saw in the first `steps` steps, as far as they are closed; asked of server 0. */
   @handles() journal(steps: number): JournalExtract {
     return this.#shard.journal(steps)
   }

@@ -139,7 +139,7 @@ export class Worker extends Actor {
     const enlisted = await Promise.all(this.#servers.map(server => server.ask.enlist(rank, incarnation)))
     // From here on only this incarnation pushes for the rank, so what the servers expect stays.
     this.#replays = Math.min(...enlisted.map(({ next }) => next))
-    const resume = await this.#servers[0]!.ask.journal(this.#replays)
+    const journal = await this.#servers[0]!.ask.journal(this.#replays)
     const self = this.ctx.selfAs(Worker)
     const spec = {
       job: job.name,
@@ -151,7 +151,8 @@ export class Worker extends Actor {
       generation: FIRST_GENERATION,
       incarnation,
       ...(job.backend === undefined ? {} : { backend: job.backend }),
-      resume,
+      from: this.#replays,
+      journal,
       kills,
     }
     return this.#compute.start(spec, {

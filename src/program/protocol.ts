@@ -19,8 +19,10 @@ export interface ProgramSpec {
   readonly incarnation: number
   /** Absent: the best that loads. */
   readonly backend?: BackendName
-  /** The journal of the steps that this rank has pushed everywhere: it computes from there on. */
-  readonly resume: JournalExtract
+  /** The first step to compute (from 0): this rank has pushed those before everywhere. */
+  readonly from: number
+  /** What user code saw of those steps; one that was not closed yet is missing, and known when it is. */
+  readonly journal: JournalExtract
   /** Kills of this worker that have not happened yet. */
   readonly kills: readonly KillSpec[]
 }

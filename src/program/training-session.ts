@@ -73,7 +73,7 @@ export class TrainingSession {
   }
 
   get replaying(): boolean {
-    return this.#step < this.#spec.resume.steps
+    return this.#step < this.#spec.from
   }
 
   get computing(): boolean {
@@ -107,11 +107,11 @@ export class TrainingSession {
     this.#seed('in', step)
     const { model, client } = this.#join(trainee)
     const entry = this.replaying
-      ? this.#replay(model)
+      ? this.#replay(model, client)
       : this.#train(client, trainee, this.#drawn ?? rows, compute)
     this.#drawn = undefined
     this.#step += 1
-    if (step + 1 === this.#spec.resume.steps) this.#goLive({ client, model })
+    if (step + 1 === this.#spec.from) this.#goLive({ client, model })
     this.#seed('after', step)
     return entry
   }
@@ -123,12 +123,18 @@ export class TrainingSession {
     this.#pushMs += this.now() - began
   }
 
-  #replay(model: ModelSpec): JournalEntry {
-    const entry = journalEntry(this.#spec.resume, this.#step)
+  #replay(model: ModelSpec, client: ExchangeClient): JournalEntry {
+    const step = this.#step
+    if (step >= this.#spec.journal.steps) {
+      // Pushed by the worker before this one, but other ranks were still at it.
+      client.wait(step + 1)
+      return client.answer(step + 1)
+    }
+    const entry = journalEntry(this.#spec.journal, step)
     if (entry.outputs.length === model.outputs.length) return entry
     throw new TroupeError(
       'ERR_REPLAY_DIVERGED',
-      `step ${this.#step + 1} returns ${model.outputs.length} values (${model.outputs.join(', ')}); ` +
+      `step ${step + 1} returns ${model.outputs.length} values (${model.outputs.join(', ')}); ` +
         `the journal has ${entry.outputs.length}`,
     )
   }
@@ -179,14 +185,13 @@ export class TrainingSession {
       optimizers: [{ spec: trainee.optimizer, variables: [...trainee.trainable.keys()] }],
       outputs: trainee.outputs,
     }
-    const { rank, resume } = this.#spec
-    const initial =
-      rank === 0 && resume.steps === 0 ? variables.map(v => Float32Array.from(v.dataSync())) : null
+    const { rank, from } = this.#spec
+    const initial = rank === 0 && from === 0 ? variables.map(v => Float32Array.from(v.dataSync())) : null
     const reply = this.#link.ask({ ask: 'join', model, initial })
     const client = new ExchangeClient(this.#tf, reply, model, variables)
     this.#joined = { trainee, model, client }
     this.#spend('data', this.#waited)
-    if (resume.steps === 0) this.#goLive(this.#joined)
+    if (from === 0) this.#goLive(this.#joined)
     return this.#joined
   }
 
@@ -196,10 +201,10 @@ export class TrainingSession {
       const wrong = check()
       if (wrong !== undefined) throw new TroupeError('ERR_REPLAY_LOOKAHEAD', wrong)
     }
-    const { steps } = this.#spec.resume
-    client.wait(steps)
-    client.assign(steps)
-    this.#link.tell({ tell: 'live', step: steps, outputs: model.outputs })
+    const { from } = this.#spec
+    client.wait(from)
+    client.assign(from)
+    this.#link.tell({ tell: 'live', step: from, outputs: model.outputs })
   }
 
   #killPoint(step: number, pushedTo: number | undefined): void {

@@ -188,9 +188,9 @@ export class Shard {
     return { closed, refused }
   }
 
-  /** What user code saw in the first `steps` steps; shard 0 keeps it. */
+  /** What user code saw in the first `steps` steps, as far as they are closed; shard 0 keeps it. */
   journal(steps: number): JournalExtract {
-    return this.#journal.extract(steps)
+    return this.#journal.extract(Math.min(steps, this.#journal.steps))
   }
 
   /** A copy of this shard's slices in the newest version. */

@@ -1,5 +1,8 @@
 import t, { type Test } from 'tap'
-import { drive, type DriverResult } from './driver.js'
+import { drive, type DriverResult } from '../helpers/training-driver.js'
+
+// Each program loads TensorFlow in a thread of its own.
+t.setTimeout(180_000)
 
 const tiny = new URL('../fixtures/jobs/tiny.ts', import.meta.url).href
 /** 97 rows in steps of 16: 7 steps an epoch, the last of a single row. */
@@ -33,17 +36,13 @@ t.test('a job trains, and its user code sees what all ranks did', async t => {
 })
 
 t.test('it does not matter how many shards there are', async t => {
-  for (const shards of [1, 3]) equal(t, await drive({ module: tiny, workers: 2, shards }), `${shards} shards`)
+  equal(t, await drive({ module: tiny, workers: 2, shards: 3 }), 'three')
 })
 
 t.test('it does not matter whether, when and between which pushes workers die', async t => {
   const plans = [
-    ['worker-1@1'],
-    ['worker-1@10'],
-    ['worker-1@10/after-push:ps-0'],
-    ['worker-0@15/after-push:ps-0'],
-    ['worker-1@21/after-push:ps-1'],
-    ['worker-0@3', 'worker-1@3/after-push:ps-0', 'worker-1@4', 'worker-0@18/after-push:ps-1'],
+    ['worker-1@1', 'worker-1@10/after-push:ps-0', 'worker-0@21/after-push:ps-1'],
+    ['worker-0@3', 'worker-1@3/after-push:ps-0', 'worker-1@4', 'worker-0@15/after-push:ps-0'],
   ]
   for (const kills of plans) {
     const got = await drive({ module: tiny, workers: 2, shards: 2, kills })
@@ -55,9 +54,4 @@ t.test('it does not matter whether, when and between which pushes workers die', 
       'repeated pushes hold the same bits',
     )
   }
-})
-
-t.test('another seed gives another model', async t => {
-  const other = await drive({ module: tiny, workers: 2, shards: 1, seed: 8 })
-  t.not(other.hash, clean.hash)
 })

@@ -1,6 +1,7 @@
 // A job without actors: shards, feeds and program threads wired by hand, to try the protocol by itself.
 import { parseKill } from '../../src/config/index.js'
 import { openDataset } from '../../src/data/index.js'
+import type { BackendName } from '../../src/tensor/index.js'
 import type { Program, ProgramEnd, ProgramHost } from '../../src/program/compute.js'
 import type { ProgramNotice, ProgramRequest } from '../../src/program/protocol.js'
 import { ThreadCompute } from '../../src/program/thread-compute.js'
@@ -28,6 +29,7 @@ export interface DriverOptions {
   readonly workers: number
   readonly shards: number
   readonly seed?: number
+  readonly backend?: BackendName
   readonly args?: Record<string, unknown>
   readonly kills?: readonly string[]
   readonly onNotice?: (rank: number, notice: ProgramNotice) => void
@@ -43,6 +45,9 @@ export interface DriverResult {
   readonly slots: Record<string, number[]>
   readonly phases: PhaseTimes[]
 }
+
+/** Of programs that train nothing. */
+const NOTHING = { hash: '', history: [], refused: [], slots: {}, phases: [] }
 
 export async function drive(options: DriverOptions): Promise<DriverResult> {
   const driver = new Driver(options)
@@ -84,6 +89,7 @@ class Driver {
     })
     const ranks = Array.from({ length: this.#options.workers }, (_, rank) => this.#rank(rank))
     const results = await Promise.race([Promise.all(ranks), failed])
+    if (!this.#shards[0]!.defined) return { ...NOTHING, results, notices: this.#notices }
     const { layout, model } = this.#shards[0]!
     const buffers = this.#shards.map(shard => shard.weights())
     const slots: Record<string, number[]> = {}
@@ -119,10 +125,11 @@ class Driver {
   }
 
   async #start(rank: number): Promise<ProgramEnd> {
-    const { module, workers, seed = 7, args = {}, kills = [] } = this.#options
+    const { module, workers, seed = 7, args = {}, kills = [], backend = 'wasm' } = this.#options
     const incarnation = (this.#incarnation[rank]! += 1)
     const next = this.#shards.map(shard => shard.enlist(rank, incarnation))
-    const resume = this.#shards[0]!.journal(Math.min(...next))
+    const from = Math.min(...next)
+    const journal = this.#shards[0]!.journal(from)
     return new Promise(resolve => {
       const host: ProgramHost = {
         request: request => this.#answer(rank, incarnation, request),
@@ -138,8 +145,9 @@ class Driver {
         seed,
         generation: GENERATION,
         incarnation,
-        backend: 'wasm' as const,
-        resume,
+        backend,
+        from,
+        journal,
         kills: kills
           .map(parseKill)
           .filter(kill => kill.actor === `worker-${rank}` && !this.#fired.has(kill.text)),

@@ -1,0 +1,126 @@
+import t from 'tap'
+import { ThreadCompute } from '../../src/program/thread-compute.js'
+import type { ProgramEnd } from '../../src/program/compute.js'
+import { drive, type DriverOptions, type DriverResult } from '../helpers/training-driver.js'
+
+// Each program loads TensorFlow in a thread of its own.
+t.setTimeout(180_000)
+
+const odd = new URL('../fixtures/jobs/odd.ts', import.meta.url).href
+
+async function run(mode: string, options: Partial<DriverOptions> = {}): Promise<DriverResult> {
+  return drive({ module: odd, workers: 1, shards: 1, args: { mode }, backend: 'js', ...options })
+}
+
+/** A program by itself: nobody answers what it asks. */
+async function alone(mode: string, options: { module?: string; limitMb?: number } = {}): Promise<ProgramEnd> {
+  const limits = options.limitMb === undefined ? undefined : { maxOldGenerationSizeMb: options.limitMb }
+  return new Promise(resolve => {
+    new ThreadCompute(limits).start(
+      {
+        job: 'test',
+        module: options.module ?? odd,
+        args: { mode },
+        rank: 0,
+        workers: 1,
+        seed: 1,
+        generation: 1,
+        incarnation: 1,
+        backend: 'js',
+        from: 0,
+        journal: { steps: 0, width: 0, outputs: new Float32Array(0), rows: new Float64Array(0) },
+        kills: [],
+      },
+      { request: async () => ({ found: false }), notice: () => undefined, ended: resolve },
+    )
+  })
+}
+
+t.test('a program that throws, exits or outgrows its thread ends with a typed error', async t => {
+  const [thrown, exited, grown, strange] = await Promise.all([
+    alone('throw'),
+    alone('exit'),
+    alone('grow', { limitMb: 64 }),
+    alone('', { module: new URL('../helpers/training-driver.ts', import.meta.url).href }),
+  ])
+  t.match(thrown, {
+    kind: 'failed',
+    error: {
+      code: 'ERR_PROGRAM_FAILED',
+      message: /test\/worker-0 failed: user code says no/,
+      cause: { name: 'RangeError' },
+    },
+  })
+  t.match(exited, { kind: 'failed', error: { code: 'ERR_THREAD_EXITED', message: /with code 3/ } })
+  t.match(grown, { kind: 'failed', error: { code: 'ERR_THREAD_LIMIT' } })
+  t.match(strange, {
+    kind: 'failed',
+    error: { code: 'ERR_PROGRAM_FAILED', cause: { code: 'ERR_JOB_MODULE' } },
+  })
+})
+
+t.test('a plain minimize loop trains, and is taken up where its worker was killed', async t => {
+  const [clean, killed] = await Promise.all([
+    run('minimize'),
+    run('minimize', { shards: 2, kills: ['worker-0@30', 'worker-0@31/after-push:ps-0'] }),
+  ])
+  const [{ slope, offset, losses, last }] = clean.results as [Record<string, number>]
+  t.ok(Math.abs(slope! - 3) < 0.3 && Math.abs(offset! + 1) < 0.2, `${String(slope)} ${String(offset)}`)
+  t.equal(losses, 60)
+  t.equal(last, clean.history.at(-1)![1])
+  t.equal(killed.hash, clean.hash)
+  t.strictSame(killed.results, clean.results)
+  t.equal(killed.notices.filter(({ notice }) => notice.tell === 'fault').length, 2)
+})
+
+t.test('no tensor stays behind over 1,000 steps', async t => {
+  const { results } = await run('memory')
+  const [{ counts }] = results as [{ counts: number[] }]
+  t.equal(counts.length, 1005)
+  t.strictSame(new Set(counts.slice(2)).size, 1, `from ${counts[2]} to ${counts.at(-1)}`)
+})
+
+t.test('what exactness cannot bear is refused by name', async t => {
+  const failure = async (mode: string, options: Partial<DriverOptions> = {}): Promise<unknown> =>
+    run(mode, options).then(
+      () => undefined,
+      (error: Error) => error.cause,
+    )
+  const [diverged, ahead, loops] = await Promise.all([
+    failure('diverge', { workers: 2 }),
+    failure('lookahead', { kills: ['worker-0@4'] }),
+    failure('two-loops'),
+  ])
+  t.match(diverged, {
+    code: 'ERR_RANKS_DIVERGED',
+    message: /The job has \[.*\[1x4\].*rank 1 has \[.*\[1x5\]/,
+  })
+  t.match(ahead, {
+    code: 'ERR_REPLAY_LOOKAHEAD',
+    message: /batches were drawn for the 3 steps that were replayed/,
+  })
+  t.match(loops, { code: 'ERR_TRAINING_LOOP' })
+})
+
+t.test('partition deals rows like cards, and says what is left out', async t => {
+  const { results, notices } = await run('partition', { workers: 2 })
+  t.strictSame(results, [
+    {
+      x: [
+        [1, 1],
+        [3, 3],
+      ],
+      y: [1, 3],
+    },
+    {
+      x: [
+        [2, 2],
+        [4, 4],
+      ],
+      y: [2, 4],
+    },
+  ])
+  t.match(notices.find(({ notice }) => notice.tell === 'log')?.notice, {
+    message: 'partition leaves out the last 1 of 5 rows',
+  })
+})
