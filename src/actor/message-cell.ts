@@ -182,7 +182,7 @@ export abstract class MessageCell implements RefTarget, Runnable {
   /** A ref names a path: once this actor is gone, whoever has the name now is meant. */
   #successor(): RefTarget | undefined {
     if (this.state !== 'stopped') return undefined
-    return this.system.find(this.path)
+    return this.system.find(this.path) ?? this.system.remote?.(this.path)
   }
 
   // handling
@@ -322,7 +322,7 @@ export abstract class MessageCell implements RefTarget, Runnable {
   watch(watcher: Watcher): void {
     if (this.death === undefined) (this.#watchers ??= new Set()).add(watcher)
     else {
-      const successor = this.#successor()
+      const successor = this.system.find(this.path)
       if (successor === undefined) watcher.terminated(this, this.incarnation?.number ?? 0, this.death)
       else successor.watch(watcher)
     }

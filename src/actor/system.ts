@@ -42,6 +42,8 @@ export interface ActorSystem extends AskEnvironment {
   supervise(cell: Cell): ChildSupervisor
   /** The live local actor of a path. */
   find(path: string): Cell | undefined
+  /** A stand-in for the actor of a path on another node; absent where there is none. */
+  readonly remote: ((path: string) => RefTarget) | undefined
   /** Where messages to a path go: a local cell, or a stand-in for one elsewhere. */
   resolve(path: string): RefTarget
   /** A payload as it would arrive after a journey: for strictPayloads. `what` names it in reports. Throws ERR_PAYLOAD. */

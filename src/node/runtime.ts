@@ -50,8 +50,8 @@ export class Runtime implements ActorSystem {
   readonly hooks: ValueHooks
   /** Constructor parameters of actors are resolved from it. */
   readonly container: DependencyContainer
-  /** Where a path leads that no local actor has. */
-  elsewhere: (path: string) => RefTarget = path => new AbsentTarget(this, path)
+  /** Set once the runtime has joined other nodes. */
+  remote: ((path: string) => RefTarget) | undefined = undefined
 
   readonly #options: RuntimeOptions
   readonly #onEnded: (reason: DeathReason) => void
@@ -131,7 +131,7 @@ export class Runtime implements ActorSystem {
   }
 
   resolve(path: string): RefTarget {
-    return this.find(path) ?? this.elsewhere(path)
+    return this.find(path) ?? this.remote?.(path) ?? new AbsentTarget(this, path)
   }
 
   transmit(payload: unknown, packed: boolean, what: string): unknown {

@@ -138,7 +138,7 @@ export class Troupe implements AsyncDisposable {
       onFenced: () => runtime.rootEnded({ kind: 'failed', cause: remoting.closedError() }),
     })
     this.remoting = remoting
-    runtime.elsewhere = path => remoting.target(path)
+    runtime.remote = path => remoting.target(path)
   }
 
   #end(reason: DeathReason): Promise<void> {

@@ -199,6 +199,8 @@ t.test('Promise 1: an actor that moved to another node gets what was sent meanwh
       Array.from({ length: 100 }, (_, i) => i),
     )
     t.ok(remotingOf(sim.node('b')).counters.returned > 0, 'some were returned')
+    // also a ref from when it was a neighbour
+    t.same(await first.ask.all('there'), ['there'])
   })
 })
 

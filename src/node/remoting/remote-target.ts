@@ -7,8 +7,6 @@ import type { Remoting } from './remoting.js'
 export class RemoteTarget implements RefTarget {
   readonly path: string
   readonly #remoting: Remoting
-  /** Watchers while the actor is on this node: told through this target, which is the one they know. */
-  readonly #local = new Map<Watcher, Watcher>()
 
   constructor(remoting: Remoting, path: string) {
     this.#remoting = remoting
@@ -48,28 +46,13 @@ export class RemoteTarget implements RefTarget {
 
   watch(watcher: Watcher): void {
     const cell = this.#remoting.system.find(this.path)
-    if (cell === undefined) {
-      this.#remoting.watch(this.path, watcher, this)
-      return
-    }
-    if (this.#local.has(watcher)) return
-    const through: Watcher = {
-      path: watcher.path,
-      terminated: (_, incarnation, reason) => {
-        if (this.#local.delete(watcher)) watcher.terminated(this, incarnation, reason)
-      },
-    }
-    this.#local.set(watcher, through)
-    cell.watch(through)
+    if (cell === undefined) this.#remoting.watch(this.path, watcher, this)
+    else cell.watch(watcher)
   }
 
   unwatch(watcher: Watcher): void {
-    const through = this.#local.get(watcher)
-    if (through === undefined) this.#remoting.unwatch(this.path, watcher)
-    else {
-      this.#local.delete(watcher)
-      this.#remoting.system.find(this.path)?.unwatch(through)
-    }
+    this.#remoting.unwatch(this.path, watcher)
+    this.#remoting.system.find(this.path)?.unwatch(watcher)
   }
 }
 

@@ -70,10 +70,6 @@ export class Remoting implements FrameReceiver {
   readonly #onFenced: () => void
   readonly #peers = new Map<string, Peer>()
   readonly #routes = new Map<string, Route>()
-  readonly #targets = new Map<string, WeakRef<RemoteTarget>>()
-  readonly #unused = new FinalizationRegistry<string>(path => {
-    if (this.#targets.get(path)?.deref() === undefined) this.#targets.delete(path)
-  })
   readonly #frames: InboundFrames
   /** Nodes that were given up here and may not know it yet. */
   readonly #severed = new Map<string, Timer>()
@@ -129,18 +125,9 @@ export class Remoting implements FrameReceiver {
     }
   }
 
-  /**
-   * Where messages to a path go that no local actor has. All refs to a path share one target while any is in use, so
-   * that a watch through one can be ended through another.
-   */
+  /** Where messages to a path go that no local actor has. */
   target(path: string): RefTarget {
-    let target = this.#targets.get(path)?.deref()
-    if (target === undefined) {
-      target = new RemoteTarget(this, path)
-      this.#targets.set(path, new WeakRef(target))
-      this.#unused.register(target, path)
-    }
-    return target
+    return new RemoteTarget(this, path)
   }
 
   /** Resolves when the others have taken what they were told, such as deaths here; after `drainMs` at the latest. */
