@@ -9,7 +9,7 @@ export function happening(event: JobEvent): string | undefined {
       return startedLine(event)
     case 'failure': {
       const where = event.step === null ? '' : ` at step ${count(event.step)}`
-      const planned = event.fault === null ? '' : `, as planned (--kill ${event.fault})`
+      const planned = event.fault === null ? '' : `, as planned: ${event.fault}`
       return `! ${event.actor} went down${where}: ${event.reason}${planned}`
     }
     case 'restored': {

@@ -130,7 +130,7 @@ t.test('plain: what happens is told at once, the status every two seconds, then 
     status[2],
     '  epoch 1  step  60/200  0:14 left  30 %  1,280 rows/s  loss 0.0333  accuracy 0.9833  0 restarts',
   )
-  t.ok(lines.includes('! worker-1 went down at step 150: killed, as planned (--kill worker-1@150)'))
+  t.ok(lines.includes('! worker-1 went down at step 150: killed, as planned: worker-1@150'))
   t.ok(lines.includes('+ worker-1 is back at step 150 after 1.23 s; 149 steps replayed'))
   t.ok(lines.includes('  epoch 1 ended at step 100: loss 0.0200  accuracy 0.9000'))
   t.same(lines.slice(-10), [
