@@ -5,6 +5,14 @@ import type { SimulatedEndpoint } from './simulated-endpoint.js'
 import { TimerQueue } from './timer-queue.js'
 import { fingerprint } from './trace.js'
 
+interface Flying {
+  readonly frame: Uint8Array
+  /** As the trace calls it. */
+  readonly text: string
+}
+
+const nothing = (): void => undefined
+
 /** One lane from one node incarnation to another: frames in flight. */
 export class Link {
   readonly #network: SimulatedNetwork
@@ -13,7 +21,7 @@ export class Link {
   readonly #to: NodeAddress
   readonly #lane: Lane
   readonly #random: Random
-  readonly #flying = new TimerQueue<Uint8Array>()
+  readonly #flying = new TimerQueue<Flying>()
   #bytes = 0
   #lastDueMs = 0
   #refused = false
@@ -75,22 +83,21 @@ export class Link {
     } else {
       dueMs = this.#lastDueMs = Math.max(dueMs, this.#lastDueMs)
     }
-    this.#fly(dueMs, frame)
+    this.#fly(dueMs, frame, text)
     const duplicate = this.#hit('duplicate', draw.duplicate)
     if (duplicate !== undefined) {
       counts.duplicated++
-      this.#fly(dueMs + duplicate.delayMs * draw.duplicate, frame.slice())
+      this.#fly(dueMs + duplicate.delayMs * draw.duplicate, frame.slice(), text)
     }
     return true
   }
 
   deliver(): void {
     const { world, counts } = this.#network
-    const frame = this.#flying.pop()!.owner
+    const { frame, text } = this.#flying.pop()!.owner
     this.#bytes -= frame.byteLength
     if (this.#flying.size === 0) this.#network.busy.splice(this.#network.busy.indexOf(this), 1)
     const endpoint = this.#network.endpointOf(this.#to)
-    const text = `${this.#name} ${frame.byteLength} ${fingerprint(frame)}`
     if (endpoint === undefined || this.#network.cut(this.#from.self.id, this.#to.id)) {
       counts.dropped++
       world.note(`lost ${text}`)
@@ -105,9 +112,9 @@ export class Link {
     }
   }
 
-  #fly(dueMs: number, frame: Uint8Array): void {
+  #fly(dueMs: number, frame: Uint8Array, text: string): void {
     if (this.#flying.size === 0) this.#network.busy.push(this)
-    this.#flying.add(dueMs, frame, () => {})
+    this.#flying.add(dueMs, { frame, text }, nothing)
     this.#bytes += frame.byteLength
   }
 

@@ -17,6 +17,9 @@ export class Trace {
   #lines: string[] = []
   #count = 0
   #sha256: string | undefined
+  /** The time of the last line, and its text: many lines share it. */
+  #atMs = -1
+  #at = ''
 
   /** `keep`: hold every line, not just the last {@link TAIL_LINES}. */
   constructor(keep = false) {
@@ -35,7 +38,11 @@ export class Trace {
 
   /** `what` must not hold a line break, nor anything that differs between two runs of one seed. */
   add(atMs: number, what: string): void {
-    const line = `${atMs.toFixed(3)} ${what}`
+    if (atMs !== this.#atMs) {
+      this.#atMs = atMs
+      this.#at = atMs.toFixed(3)
+    }
+    const line = `${this.#at} ${what}`
     this.#chunk += `${line}\n`
     this.#count++
     this.#lines.push(line)
