@@ -67,7 +67,7 @@ async function showJob(
     for await (const event of job.events) view.show(event)
   } catch (error) {
     view.close()
-    if (interrupt.heard) return EXIT_INTERRUPTED
+    if (interrupt.heard) return stopped(view)
     if (json)
       io.out.write(
         `${JSON.stringify({ event: 'failed', error: errorInfo(error), chain: causalChain(error) })}\n`,
@@ -75,7 +75,13 @@ async function showJob(
     io.err.write(`${failureText(error)}\n`)
     return EXIT_FAILURE
   }
-  return interrupt.heard ? EXIT_INTERRUPTED : EXIT_OK
+  return interrupt.heard ? stopped(view) : EXIT_OK
+}
+
+function stopped(view: JobView): number {
+  view.close()
+  view.note('stopped')
+  return EXIT_INTERRUPTED
 }
 
 function makeView(line: RunLine, io: CliIo): JobView {

@@ -49,10 +49,12 @@ export function statusParts(progress: RunProgress, atMs: number): { place: strin
       ? `step ${count(progress.step)}`
       : `step ${count(progress.step).padStart(count(total).length)}/${count(total)}`,
   ]
+  const finishing = progress.fraction === 1
   const left = progress.secondsLeft(atMs)
-  if (left !== undefined) place.push(`${clockTime(left)} left`)
+  if (finishing) place.push('all steps made')
+  else if (left !== undefined) place.push(`${clockTime(left)} left`)
   const rate = progress.rowsPerSecond(atMs)
-  const figures = [rate === undefined ? '- rows/s' : `${count(rate)} rows/s`]
+  const figures = finishing ? [] : [rate === undefined ? '- rows/s' : `${count(rate)} rows/s`]
   if (progress.loss !== undefined) figures.push(`loss ${decimal(progress.loss)}`)
   if (Object.keys(progress.metrics).length > 0) figures.push(logsText(progress.metrics))
   figures.push(plural(progress.restarts, 'restart'))

@@ -265,6 +265,7 @@ t.test(
     t.match(io.stdout, /stopping; once more to stop at once\n/)
     t.equal(io.exited, undefined)
     t.equal(await code, 130)
+    t.match(io.stdout, /stopped\n$/)
     t.same(start.log.slice(1), ['stop', 'close'])
 
     const hung = new FakeIo()

@@ -38,7 +38,7 @@ interface Line {
 async function train(...argv: string[]): Promise<{ events: Line[]; done: Line }> {
   const run = troupe('run', 'examples/06-mnist.ts', '--json', ...argv)
   const code = await run.ended
-  if (code !== 0) throw new Error(`exit code ${code}: ${run.stderr()}`)
+  if (code !== 0) throw new Error(`exit code ${String(code)}: ${run.stderr()}`)
   const events = run
     .stdout()
     .trimEnd()
