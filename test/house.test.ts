@@ -5,7 +5,7 @@ import { dirname, join, resolve, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import t from 'tap'
 import { defineBench, runBench } from './bench/harness.js'
-import { measureCoverage } from './helpers/coverage.js'
+import { CoverageCollector } from './helpers/coverage.js'
 import { checkName, integerOption, readCommandLine, UsageError } from './helpers/options.js'
 import { tapSummary, type TestCounts } from './helpers/tap-summary.js'
 
@@ -217,7 +217,7 @@ t.test('Coverage: once all tests ran, a file that none loaded counts; types neve
     const functions = [{ functionName: '', isBlockCoverage: true, ranges }]
     const result = [{ scriptId: '1', url, functions }]
     await writeFile(join(root, 'raw/one.json'), JSON.stringify({ result }))
-    const report = await measureCoverage(root, join(root, 'raw'), whole)
+    const report = await new CoverageCollector(root, join(root, 'raw')).report(whole)
     return { lines: report.coverage?.lines, said: report.unloaded }
   }
   t.same(await measure(false), { lines: 100, said: [] })

@@ -5,7 +5,7 @@
 // mapped back to TypeScript by itself, then the counts are added. A source file that nothing loaded counts as
 // wholly uncovered; V8 would not mention it.
 
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { Report } from 'c8'
@@ -61,23 +61,97 @@ export interface CoverageReport {
   readonly printTable: () => Promise<void>
 }
 
-/**
- * @param root the repository
- * @param raw the folder that V8 wrote to
- * @param whole did every test run? Only then does a file that nothing loaded count.
- */
-export async function measureCoverage(root: string, raw: string, whole: boolean): Promise<CoverageReport> {
-  const { folders, loaded } = await sortByForm(root, raw)
-  const unloaded = whole ? await unloadedFiles(root, loaded) : []
-  if (unloaded.length > 0) folders.push(await writeUncovered(root, raw, unloaded))
-  const [first, ...others] = folders.map(folder => mappingReport(root, folder))
-  if (first === undefined) return { coverage: undefined, unloaded, printTable: async () => {} }
-  const total = await first.getCoverageMapFromAllCoverageFiles()
-  for (const other of others) total.merge(await other.getCoverageMapFromAllCoverageFiles())
-  const summary = total.getCoverageSummary()
-  const coverage = Object.fromEntries(KINDS.map(kind => [kind, Number(summary[kind].pct)])) as Coverage
-  // the first report keeps the map that the others were merged into
-  return { coverage, unloaded, printTable: () => first.run() }
+/** Gathers what V8 writes, while the tests run: a thread that loads TensorFlow.js leaves 10 MB. */
+export class CoverageCollector {
+  readonly #root: string
+  readonly #raw: string
+  readonly #loaded = new Set<string>()
+  /** Source file → the transpiled forms seen of it; the k-th goes to the k-th folder. */
+  readonly #forms = new Map<string, string[]>()
+  readonly #folders: string[] = []
+  #swept: Promise<void> = Promise.resolve()
+
+  /**
+   * @param root the repository
+   * @param raw the folder that V8 writes to
+   */
+  constructor(root: string, raw: string) {
+    this.#root = root
+    this.#raw = raw
+  }
+
+  /** Takes in the files that are whole by now, and removes them. */
+  sweep(): Promise<void> {
+    this.#swept = this.#swept.then(async () => {
+      const names = await readdir(this.#raw).catch((): string[] => [])
+      for (const name of names.filter(file => file.endsWith('.json'))) {
+        const path = join(this.#raw, name)
+        const thread = parsed(await readFile(path, 'utf8'))
+        if (thread === undefined) continue
+        await this.#sort(name, thread)
+        await rm(path)
+      }
+    })
+    return this.#swept
+  }
+
+  /** @param whole did every test run? Only then does a file that nothing loaded count. */
+  async report(whole: boolean): Promise<CoverageReport> {
+    await this.sweep()
+    const unloaded = whole ? await unloadedFiles(this.#root, this.#loaded) : []
+    if (unloaded.length > 0) this.#folders.push(await writeUncovered(this.#root, this.#raw, unloaded))
+    const [first, ...others] = this.#folders.map(folder => mappingReport(this.#root, folder))
+    if (first === undefined) return { coverage: undefined, unloaded, printTable: async () => {} }
+    const total = await first.getCoverageMapFromAllCoverageFiles()
+    for (const other of others) total.merge(await other.getCoverageMapFromAllCoverageFiles())
+    const summary = total.getCoverageSummary()
+    const coverage = Object.fromEntries(KINDS.map(kind => [kind, Number(summary[kind].pct)])) as Coverage
+    // the first report keeps the map that the others were merged into
+    return { coverage, unloaded, printTable: () => first.run() }
+  }
+
+  /** Keeps what concerns the source, in one folder for each transpiled form of a module. */
+  async #sort(name: string, thread: ThreadCoverage): Promise<void> {
+    const parts = new Map<
+      number,
+      { result: ScriptCoverage[]; 'source-map-cache': Record<string, TranspiledForm> }
+    >()
+    for (const script of thread.result) {
+      const source = sourceOf(this.#root, script.url)
+      if (source === undefined) continue
+      this.#loaded.add(source)
+      const form = thread['source-map-cache']?.[script.url]
+      const { index, isNew } = this.#formOf(source, script.url, form)
+      const part = parts.get(index) ?? { result: [], 'source-map-cache': {} }
+      parts.set(index, part)
+      const url = script.url.replace(/[?#].*$/, '')
+      part.result.push({ ...script, url })
+      if (form !== undefined && isNew) part['source-map-cache'][url] = form
+    }
+    for (const [index, part] of parts) {
+      const folder = (this.#folders[index] ??= join(this.#raw, `form-${index}`))
+      await mkdir(folder, { recursive: true })
+      await writeFile(join(folder, name), JSON.stringify(part))
+    }
+  }
+
+  #formOf(source: string, url: string, form: TranspiledForm | undefined): { index: number; isNew: boolean } {
+    const known = this.#forms.get(source) ?? []
+    this.#forms.set(source, known)
+    const built = url.includes(`/${BUILT}/`) ? BUILT : ''
+    const key = form === undefined ? 'as it is' : `${built}:${form.lineLengths.join()}`
+    const index = known.indexOf(key)
+    return index < 0 ? { index: known.push(key) - 1, isNew: true } : { index, isNew: false }
+  }
+}
+
+/** Undefined while the thread still writes. */
+function parsed(text: string): ThreadCoverage | undefined {
+  try {
+    return JSON.parse(text) as ThreadCoverage
+  } catch {
+    return undefined
+  }
 }
 
 function mappingReport(root: string, tempDirectory: string): MappingReport {
@@ -90,41 +164,6 @@ function mappingReport(root: string, tempDirectory: string): MappingReport {
     excludeNodeModules: true,
   })
   return report as unknown as MappingReport
-}
-
-/** Keeps what concerns the source, in one folder for each transpiled form of a module. */
-async function sortByForm(root: string, raw: string): Promise<{ folders: string[]; loaded: Set<string> }> {
-  const forms = new Map<string, string[]>()
-  const folders: string[] = []
-  const loaded = new Set<string>()
-  const names = await readdir(raw).catch((): string[] => [])
-  for (const name of names.filter(file => file.endsWith('.json'))) {
-    const thread = JSON.parse(await readFile(join(raw, name), 'utf8')) as ThreadCoverage
-    const sorted = new Map<number, { result: ScriptCoverage[]; maps: Record<string, TranspiledForm> }>()
-    for (const script of thread.result) {
-      const source = sourceOf(root, script.url)
-      if (source === undefined) continue
-      loaded.add(source)
-      const form = thread['source-map-cache']?.[script.url]
-      const known = forms.get(source) ?? []
-      forms.set(source, known)
-      const key =
-        form === undefined ? 'as it is' : `${script.url.includes(`/${BUILT}/`)}:${form.lineLengths.join()}`
-      if (!known.includes(key)) known.push(key)
-      const index = known.indexOf(key)
-      const part = sorted.get(index) ?? { result: [], maps: {} }
-      sorted.set(index, part)
-      const url = script.url.replace(/[?#].*$/, '')
-      part.result.push({ ...script, url })
-      if (form !== undefined) part.maps[url] = form
-    }
-    for (const [index, { result, maps }] of sorted) {
-      folders[index] ??= join(raw, `form-${index}`)
-      await mkdir(folders[index], { recursive: true })
-      await writeFile(join(folders[index], name), JSON.stringify({ result, 'source-map-cache': maps }))
-    }
-  }
-  return { folders, loaded }
 }
 
 /** `file:///…/dist/src/errors.js` and `file:///…/src/errors.ts?x` → `src/errors.ts`; anything else → undefined. */

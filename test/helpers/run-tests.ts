@@ -6,7 +6,7 @@ import { once } from 'node:events'
 import { readdir, readFile, rm } from 'node:fs/promises'
 import { join, resolve, sep } from 'node:path'
 import { finished } from 'node:stream/promises'
-import { measureCoverage, type Coverage } from './coverage.js'
+import { CoverageCollector, type Coverage } from './coverage.js'
 import { tapSummary, type TestCounts } from './tap-summary.js'
 
 /** From dist/test/helpers. */
@@ -24,7 +24,7 @@ const FLOOR: Coverage = { statements: 0, branches: 0, functions: 0, lines: 0 }
 
 const print = (text: string): void => void process.stdout.write(text)
 
-async function runTap(args: readonly string[]): Promise<TestCounts> {
+async function runTap(args: readonly string[], collector: CoverageCollector): Promise<TestCounts> {
   await rm(RAW_COVERAGE, { recursive: true, force: true })
   await rm(PROCESSES, { recursive: true, force: true })
   const child = spawn(process.execPath, [TAP, '--reporter=tap', ...args], {
@@ -33,6 +33,7 @@ async function runTap(args: readonly string[]): Promise<TestCounts> {
     env: { ...process.env, NODE_V8_COVERAGE: RAW_COVERAGE },
   })
   const { stream, counts, done } = tapSummary(print)
+  stream.on('assert', () => void collector.sweep())
   child.stdout.on('data', (chunk: Buffer) => stream.write(chunk))
   const [[code]] = (await Promise.all([once(child, 'exit'), finished(child.stdout)])) as [
     [number | null],
@@ -61,9 +62,9 @@ async function allTestsRan(): Promise<boolean> {
 }
 
 /** How many kinds of coverage are below the floor. */
-async function checkCoverage(): Promise<number> {
+async function checkCoverage(collector: CoverageCollector): Promise<number> {
   const whole = await allTestsRan()
-  const { coverage, unloaded, printTable } = await measureCoverage(ROOT, RAW_COVERAGE, whole)
+  const { coverage, unloaded, printTable } = await collector.report(whole)
   await rm(RAW_COVERAGE, { recursive: true, force: true })
   for (const file of unloaded) print(`# no test loads ${file}\n`)
   await printTable()
@@ -74,7 +75,8 @@ async function checkCoverage(): Promise<number> {
   return below.length
 }
 
-const counts = await runTap(process.argv.slice(2))
-counts.failed += await checkCoverage()
+const collector = new CoverageCollector(ROOT, RAW_COVERAGE)
+const counts = await runTap(process.argv.slice(2), collector)
+counts.failed += await checkCoverage(collector)
 print(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`)
 process.exitCode = counts.failed === 0 ? 0 : 1
