@@ -82,19 +82,16 @@ export function envelopeToWire(envelope: Envelope): unknown[] {
   const wire: unknown[] = [
     envelope.kind,
     envelope.target,
-    envelope.targetIncarnation,
-    envelope.sender,
-    envelope.sequence,
-    envelope.stream,
-    envelope.correlation,
-    envelope.msLeft,
-    envelope.chain,
-    trace && (trace.state === undefined ? [trace.parent] : [trace.parent, trace.state]),
+    envelope.targetIncarnation ?? null,
+    envelope.sender ?? null,
+    envelope.sequence ?? null,
+    envelope.stream ?? null,
+    envelope.correlation ?? null,
+    envelope.msLeft ?? null,
+    envelope.chain ?? null,
+    trace === undefined ? null : trace.state === undefined ? [trace.parent] : [trace.parent, trace.state],
   ]
-  let length = MAX_LENGTH
-  while (wire[length - 1] === undefined) length--
-  wire.length = length
-  for (let i = MIN_LENGTH; i < length; i++) if (wire[i] === undefined) wire[i] = null
+  while (wire.at(-1) === null) wire.pop()
   return wire
 }
 
