@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { causalChain, hasCode } from '../errors.js'
+import { hasCode } from '../errors.js'
 import type { CliIo } from './cli-io.js'
 import { closest } from './closest.js'
 import type { Command } from './command.js'
 import { EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from './exit-code.js'
+import { failureText } from './failure-text.js'
 import { usageError } from './usage-error.js'
 
 /**
@@ -72,11 +73,4 @@ function overview(commands: readonly Command[]): string[] {
 function version(): string {
   const manifest = fileURLToPath(import.meta.resolve('troupe/package.json'))
   return (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version
-}
-
-/** The error and each of its causes on a line of its own. */
-export function failureText(error: unknown): string {
-  return causalChain(error)
-    .map((line, depth) => (depth === 0 ? `troupe: ${line}` : `  caused by ${line}`))
-    .join('\n')
 }

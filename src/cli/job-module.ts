@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { describe, TroupeError } from '../errors.js'
+import { TroupeError } from '../errors.js'
 
 const TYPESCRIPT = /\.[cm]?tsx?$/
 
@@ -23,8 +23,8 @@ export async function loadJobModule(path: string, cwd: string): Promise<{ url: s
     throw new TroupeError('ERR_JOB_MODULE', `cannot load the job ${path}`, { data: { path }, cause: error })
   }
   if (module.default === undefined) {
-    const names = Object.keys(module).join(', ')
-    throw new TroupeError('ERR_JOB_MODULE', `${path} has no default export; it exports ${describe(names)}`, {
+    const names = Object.keys(module).join(', ') || 'nothing'
+    throw new TroupeError('ERR_JOB_MODULE', `${path} has no default export; it exports ${names}`, {
       data: { path },
     })
   }

@@ -1,11 +1,11 @@
 import { causalChain, errorInfo } from '../errors.js'
 import { JsonView, LiveView, PlainView, type JobView } from '../observe/index.js'
 import type { JobEvent } from '../program/events.js'
-import { failureText } from './cli.js'
 import type { CliIo } from './cli-io.js'
 import { optionHelp } from './command-line.js'
 import type { Command } from './command.js'
 import { EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK } from './exit-code.js'
+import { failureText } from './failure-text.js'
 import { readRunLine, RUN_OPTIONS, type JobOverrides, type RunLine } from './run-options.js'
 
 /** A job under way. */

@@ -1,9 +1,12 @@
 import { basename } from 'node:path'
 import { runJob } from 'troupe/actors'
+import { hasCode, type TroupeError } from '../errors.js'
 import { Troupe } from '../node/troupe.js'
 import type { JobDefinition } from '../program/job-definition.js'
 import { loadJobModule } from './job-module.js'
 import type { StartJob } from './run-command.js'
+import type { JobOverrides } from './run-options.js'
+import { usageError } from './usage-error.js'
 
 /** Characters that the name of an actor may have; a file's may have others. */
 const NOT_IN_A_NAME = /[^A-Za-z0-9_-]+/g
@@ -23,8 +26,20 @@ export const startJob: StartJob = async (path, cwd, overrides) => {
     return { events: job.events, stop: () => job.stop(), close: () => troupe.close() }
   } catch (error) {
     await troupe.close()
-    throw error
+    throw ownKillMisfits(error, overrides) ?? error
   }
+}
+
+/** Nobody typed the kill that is wrong: the job brings it, and it does not fit the numbers that were typed. */
+function ownKillMisfits(error: unknown, overrides: JobOverrides): TroupeError | undefined {
+  if (overrides.kills !== undefined || !hasCode(error, 'ERR_INVALID_OPTION')) return undefined
+  if (error.data['option'] !== 'kill') return undefined
+  const kill = String(error.data['value'])
+  return usageError(
+    `the job kills ${kill} by itself, which does not fit this number of actors: add --no-kill or another --kill`,
+    '--kill',
+    kill,
+  )
 }
 
 /** `jobs/06-mnist.ts` is the job `06-mnist`. */

@@ -2,6 +2,7 @@ import t from 'tap'
 import type { CliIo } from '../../src/cli/cli-io.js'
 import { runCli } from '../../src/cli/cli.js'
 import { closest } from '../../src/cli/closest.js'
+import { failureText } from '../../src/cli/failure-text.js'
 import { loadJobModule } from '../../src/cli/job-module.js'
 import { runCommand, type RunningJob, type StartJob } from '../../src/cli/run-command.js'
 import { readRunLine } from '../../src/cli/run-options.js'
@@ -113,7 +114,7 @@ t.test('what is not understood names the value, the limit and the remedy, with e
   const cases: [argv: string[], message: RegExp][] = [
     [
       ['runn'],
-      /^troupe: ERR_USAGE: unknown command runn; did you mean run\?. Remedy: see --help of the command\n$/,
+      /^troupe: ERR_USAGE: unknown command runn; did you mean run\?\nRemedy: see --help of the command\n$/,
     ],
     [['xyzzy'], /unknown command xyzzy; known: run/],
     [['run'], /run needs the module of a job: troupe run JOB/],
@@ -230,7 +231,7 @@ t.test('a job that fails: the causal chain on stderr, exit code 1', async t => {
   t.equal(await run(io, ['run', 'job.js', '--json'], start), 1)
   t.match(
     io.stderr,
-    /^troupe: ERR_RESTART_INTENSITY: worker-1 failed 4 times.*\n {2}caused by ERR_ACTOR_FAILED: worker-1 failed.*\n {2}caused by RangeError: loss is NaN\n$/,
+    /^troupe: ERR_RESTART_INTENSITY: worker-1 failed 4 times\n {2}caused by ERR_ACTOR_FAILED: worker-1 failed\n {2}caused by RangeError: loss is NaN\nRemedy: see the cause; the supervisor decided what became of the actor\n$/,
   )
   t.match(JSON.parse(io.stdout.trimEnd().split('\n').at(-1)!), {
     event: 'failed',
@@ -313,7 +314,7 @@ t.test('a job module: TypeScript or JavaScript, and a default export', async t =
   await t.rejects(loadJobModule('none.mjs', dir), {
     code: 'ERR_JOB_MODULE',
     message:
-      /^none.mjs has no default export; it exports "main"\. Remedy: end the module with: export default defineJob/,
+      /^none.mjs has no default export; it exports main\. Remedy: end the module with: export default defineJob/,
   })
   await t.rejects(loadJobModule('broken.mjs', dir), {
     code: 'ERR_JOB_MODULE',
@@ -323,4 +324,19 @@ t.test('a job module: TypeScript or JavaScript, and a default export', async t =
     code: 'ERR_JOB_MODULE',
     message: /^cannot load the job absent.mjs/,
   })
+})
+
+t.test('an error that quotes another keeps one remedy, the innermost', async t => {
+  const inner = new TroupeError('ERR_BACKEND_CANNOT_TRAIN', 'layer edges needs a kernel')
+  const middle = new TroupeError('ERR_ACTOR_FAILED', `worker-0 failed: ${inner.message}`, { cause: inner })
+  t.equal(
+    failureText(new TroupeError('ERR_ACTOR_FAILED', 'the job escalates that', { cause: middle })),
+    [
+      'troupe: ERR_ACTOR_FAILED: the job escalates that',
+      '  caused by ERR_ACTOR_FAILED: worker-0 failed: layer edges needs a kernel',
+      '  caused by ERR_BACKEND_CANNOT_TRAIN: layer edges needs a kernel',
+      `Remedy: ${inner.remedy}`,
+    ].join('\n'),
+  )
+  t.equal(failureText('thrown text'), 'troupe: NonError: "thrown text"')
 })

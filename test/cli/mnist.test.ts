@@ -110,7 +110,7 @@ t.test('a backend that is not there is refused with the remedy and exit code 1',
   t.equal(await run.ended, 1)
   t.match(
     run.stderr(),
-    /ERR_BACKEND_UNAVAILABLE: backend native is not available: .* Remedy: choose another with --backend/,
+    /ERR_BACKEND_UNAVAILABLE: backend native is not available: .*\nRemedy: choose another with --backend/,
   )
 })
 
@@ -118,4 +118,11 @@ t.test('a kill of an actor that the job does not have is a bad argument', async 
   const run = troupe('run', 'examples/06-mnist.ts', '--kill', 'worker-7@10')
   t.equal(await run.ended, 2)
   t.match(run.stderr(), /kill worker-7@10: the job has no worker-7; it has worker-0 to worker-1/)
+
+  const own = troupe('run', 'examples/06-mnist.ts', '--workers', '1')
+  t.equal(await own.ended, 2)
+  t.match(
+    own.stderr(),
+    /the job kills worker-1@150 by itself, which does not fit .*: add --no-kill or another --kill/,
+  )
 })
