@@ -76,7 +76,8 @@ export class Feeder extends Actor {
   /** The worker has freed slots, or wants other batches. */
   @handles() pump(rank: number, incarnation: number, index: number): void {
     const customer = this.#customers.get(rank)
-    if (customer?.incarnation === incarnation) customer.feeds[index]?.pump()
+    if (customer?.incarnation !== incarnation) return
+    if (customer.feeds[index]!.pump() > 0) this.ctx.progress()
   }
 
   async #source({ index, descriptor }: DatasetRequest): Promise<DatasetSource> {

@@ -2,6 +2,7 @@ import {
   Actor,
   actor,
   Args,
+  causalChain,
   fingerprintDifferences,
   handles,
   hasCode,
@@ -151,8 +152,7 @@ export class JobSupervisor extends Actor {
 
   /** A worker is about to be started again after this failure. */
   @handles() failing(name: string, cause: unknown): void {
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    this.#emit(this.#progress.failed(name, reason, null, this.ctx.clock.monotonic()))
+    this.#emit(this.#progress.failed(name, rootCause(cause), null, this.ctx.clock.monotonic()))
   }
 
   /** A worker has started again. One that was killed could not say so before. */
@@ -177,7 +177,10 @@ export class JobSupervisor extends Actor {
   // told by servers
 
   @handles() stepClosed(shard: number, step: ClosedStep): void {
-    this.#emit(...this.#progress.closed(shard, step, this.ctx.clock.monotonic()))
+    const events = this.#progress.closed(shard, step, this.ctx.clock.monotonic())
+    if (events.length === 0) return
+    this.#emit(...events)
+    for (const worker of this.#workers) worker.tell.stepClosed()
   }
 
   @handles() inexact(step: number, note: string): void {
@@ -193,8 +196,9 @@ export class JobSupervisor extends Actor {
   }
 
   async #outcome(): Promise<{ hash: string; phases: Awaited<ReturnType<ParameterServer['phases']>> }> {
-    const parts = await Promise.all(this.#servers.map(server => server.ask.weights()))
     const phases = await this.#servers[0]!.ask.phases()
+    const parts = await Promise.all(this.#servers.map(server => server.ask.weights()))
+    if (!parts.every(part => part !== null)) return { hash: weightsSha256([], []), phases }
     const { variables } = parts[0]!.model
     const layout = planLayout(variables, parts.length)
     const values = assemble(
@@ -227,6 +231,12 @@ export class JobSupervisor extends Actor {
     this.#readers = []
     for (const { from, reply } of readers) reply.resolve(this.#events.read(from))
   }
+}
+
+/** What a person wants to know of a chain of causes in one line: where it began. */
+function rootCause(error: unknown): string {
+  const line = causalChain(error).at(-1)!
+  return line.split('. Remedy: ', 1)[0]!
 }
 
 function isRepeatable(error: unknown): boolean {

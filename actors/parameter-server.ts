@@ -109,7 +109,9 @@ export class ParameterServer extends Actor {
     return this.#shard.journal(steps)
   }
 
-  @handles() weights(): ServerWeights {
+  /** Null if the job trained nothing. */
+  @handles() weights(): ServerWeights | null {
+    if (!this.#shard.defined) return null
     const { model, step } = this.#shard
     return { model, version: step, weights: this.#shard.weights() }
   }

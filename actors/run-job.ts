@@ -4,6 +4,7 @@ import {
   parseKill,
   TroupeError,
   type BackendName,
+  type JobArgs,
   type JobDefinition,
   type KillSpec,
   type Troupe,
@@ -13,7 +14,7 @@ import { JobSupervisor } from './job-supervisor.js'
 import type { JobSpec } from './job-spec.js'
 
 /** What one run of a job has of its own, over what its definition says. */
-export interface RunJobOptions {
+export interface RunJobOptions<Args extends JobArgs = JobArgs> {
   /** URL of the module that exports the definition as default: each worker's thread imports it. */
   readonly module: string
   /** Of the job's actors: their paths begin with it. @default 'job' */
@@ -26,7 +27,7 @@ export interface RunJobOptions {
   /** Replaces the definition's. @default the definition's */
   readonly kills?: readonly (KillSpec | string)[]
   /** Laid over the definition's. */
-  readonly args?: Readonly<Record<string, unknown>>
+  readonly args?: Partial<Args>
 }
 
 const DEFAULT_JOB_NAME = 'job'
@@ -40,17 +41,20 @@ const DEFAULT_JOB_NAME = 'job'
  * const { weightsSha256 } = await job.done
  * @throws ERR_JOB_MODULE, ERR_INVALID_OPTION: nothing runs then
  */
-export async function runJob(
+export async function runJob<Args extends JobArgs>(
   troupe: Troupe,
-  definition: JobDefinition,
-  options: RunJobOptions,
+  definition: JobDefinition<Args>,
+  options: RunJobOptions<Args>,
 ): Promise<JobHandle> {
   const spec = compileSpec(definition, options)
   const supervisor = await troupe.spawn(JobSupervisor, { name: spec.name, args: spec, restart: 'temporary' })
   return new SupervisedJob(spec.name, troupe, supervisor)
 }
 
-function compileSpec(definition: JobDefinition, options: RunJobOptions): JobSpec {
+function compileSpec<Args extends JobArgs>(
+  definition: JobDefinition<Args>,
+  options: RunJobOptions<Args>,
+): JobSpec {
   if (!isJobDefinition(definition)) {
     throw new TroupeError('ERR_JOB_MODULE', `${options.module} exports no job definition as default`)
   }

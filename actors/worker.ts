@@ -117,14 +117,15 @@ export class Worker extends Actor {
     // The supervisor kills this actor as well: a planned kill is not the worker's failure.
     if (error.code === 'ERR_PROGRAM_KILLED') return
     const pushed = this.#pushed() - this.#replays
-    throw new TroupeError(
-      error.code,
-      `${workerName(rank)} after ${pushed} steps of its own: ${error.message}`,
-      {
-        data: { rank, steps: pushed },
-        cause: error.cause ?? error,
-      },
-    )
+    throw new TroupeError(error.code, `${workerName(rank)} failed after ${pushed} steps of its own`, {
+      data: { rank, steps: pushed },
+      cause: error,
+    })
+  }
+
+  /** A step was closed by all servers: a kill that comes now is no sign of something wrong. */
+  @handles() stepClosed(): void {
+    this.ctx.progress()
   }
 
   /** The job is about to stop: lets the program's `ctx.signal` abort. */

@@ -6,7 +6,7 @@ import { ThreadCompute } from './program/thread-compute.js'
 
 export { inject } from 'tsyringe'
 
-export { hasCode, Rejected, TroupeError, type ErrorCode, type ErrorData } from './errors.js'
+export { causalChain, hasCode, Rejected, TroupeError, type ErrorCode, type ErrorData } from './errors.js'
 export { Clock, Random, Scheduler, token, type Timer, type Token } from './determinism/index.js'
 export {
   Actor,

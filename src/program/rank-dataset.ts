@@ -1,7 +1,7 @@
 import type * as Tfjs from '@tensorflow/tfjs'
 import type { DatasetDescriptor } from '../data/index.js'
 import { TroupeError } from '../errors.js'
-import { BatchRing, elementCount, SamplePlan, type BatchAddress } from '../training/index.js'
+import { BatchRing, elementCount, SamplePlan, type BatchAddress, type RingBatch } from '../training/index.js'
 import type { HostLink } from './host-link.js'
 import type { Batch, DatasetOptions } from './job-context.js'
 import type { DatasetReply } from './protocol.js'
@@ -18,7 +18,8 @@ export class RankDataset {
   readonly #session: TrainingSession
   readonly #plan: SamplePlan
   readonly #rank: number
-  readonly #ring: BatchRing
+  readonly #open: () => DatasetReply
+  #ring: BatchRing
   readonly #xShape: readonly number[]
   readonly #yShape: readonly number[]
   readonly #copies: boolean
@@ -27,8 +28,11 @@ export class RankDataset {
   /** The batch that the ring brings next, if it was asked for one. */
   #coming: BatchAddress | undefined
 
-  constructor(tf: typeof Tfjs, session: TrainingSession, rank: number, reply: DatasetReply) {
+  /** @param open asks the feeder for a ring, and blocks until there is one */
+  constructor(tf: typeof Tfjs, session: TrainingSession, rank: number, open: () => DatasetReply) {
+    const reply = open()
     this.#tf = tf
+    this.#open = open
     this.#session = session
     this.#rank = rank
     this.#plan = new SamplePlan(reply.plan)
@@ -37,6 +41,11 @@ export class RankDataset {
     this.#yShape = reply.yShape
     this.#copies = tf.getBackend() === 'wasm'
     session.checkDraws(() => this.#wrongDraws())
+  }
+
+  /** Of the whole dataset. */
+  get rows(): number {
+    return this.#plan.spec.rows
   }
 
   toDataset(): Tfjs.data.Dataset<Batch> {
@@ -55,9 +64,7 @@ export class RankDataset {
 
   #draw(address: BatchAddress): Batch {
     const began = this.#session.now()
-    if (!same(this.#coming, address)) this.#ring.jump(address)
-    const slot = this.#ring.take()
-    if (slot === undefined) throw new TroupeError('ERR_PROGRAM_STOPPED', 'the feeder stopped')
+    const slot = this.#take(address)
     if (!same(slot, address)) {
       throw new TroupeError('ERR_INTERNAL', `the feeder sent batch ${text(slot)} instead of ${text(address)}`)
     }
@@ -72,6 +79,16 @@ export class RankDataset {
     this.#coming = this.#after(address)
     this.#session.drew(slot.rows, this.#session.now() - began)
     return batch
+  }
+
+  #take(address: BatchAddress): RingBatch {
+    for (let wanted = same(this.#coming, address); ; wanted = false) {
+      if (!wanted) this.#ring.jump(address)
+      const slot = this.#ring.take()
+      if (slot !== undefined) return slot
+      // The feeder died: the next one finds the batch by the plan.
+      this.#ring = new BatchRing(this.#open().ring)
+    }
   }
 
   /** A batch that nobody reads. One of no rows has one all the same: kernels do not like empty tensors. */
@@ -115,9 +132,10 @@ export function openRankDataset(
   descriptor: DatasetDescriptor,
   { batchSize, shuffle = true }: DatasetOptions,
 ): Tfjs.data.Dataset<Batch> {
-  const reply = link.ask({ ask: 'dataset', index, descriptor, batchSize, shuffle })
-  link.tell({ tell: 'opened', index, rows: reply.plan.rows })
-  return new RankDataset(tf, session, rank, reply).toDataset()
+  const open = (): DatasetReply => link.ask({ ask: 'dataset', index, descriptor, batchSize, shuffle })
+  const dataset = new RankDataset(tf, session, rank, open)
+  link.tell({ tell: 'opened', index, rows: dataset.rows })
+  return dataset.toDataset()
 }
 
 function same(a: BatchAddress | undefined, b: BatchAddress): boolean {

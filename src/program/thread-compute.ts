@@ -93,11 +93,7 @@ class ThreadProgram implements Program {
     if (notice.tell === 'returned') this.#settle({ kind: 'returned', result: notice.result })
     else if (notice.tell === 'failed') {
       const cause = errorFromInfo(notice.error)
-      const error = new TroupeError(
-        'ERR_PROGRAM_FAILED',
-        `the program of ${this.#name} failed: ${cause.message}`,
-        { cause },
-      )
+      const error = new TroupeError('ERR_PROGRAM_FAILED', `the program of ${this.#name} failed`, { cause })
       this.#settle({ kind: 'failed', error })
     } else this.#host.notice(notice)
   }

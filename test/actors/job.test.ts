@@ -1,25 +1,222 @@
-import t from 'tap'
-import { Troupe, type JobDone, type JobEvent } from 'troupe'
-import { runJob, type JobHandle, type RunJobOptions } from 'troupe/actors'
+import t, { type Test } from 'tap'
+import { causalChain, Troupe, type JobDone, type JobEvent } from 'troupe'
+import { Feeder, ParameterServer, runJob, Worker, type JobHandle, type RunJobOptions } from 'troupe/actors'
+import odd from '../fixtures/jobs/odd.js'
 import tiny from '../fixtures/jobs/tiny.js'
 
-const module = new URL('../fixtures/jobs/tiny.ts', import.meta.url).href
+// Each program loads TensorFlow in a thread of its own.
+t.setTimeout(240_000)
 
-async function collect(job: JobHandle): Promise<JobEvent[]> {
+const TINY = new URL('../fixtures/jobs/tiny.ts', import.meta.url).href
+const ODD = new URL('../fixtures/jobs/odd.ts', import.meta.url).href
+
+interface Run {
+  readonly events: JobEvent[]
+  readonly done: JobDone
+}
+
+async function collect(
+  job: JobHandle,
+  onEvent: (event: JobEvent) => void = () => undefined,
+): Promise<JobEvent[]> {
   const events: JobEvent[] = []
-  for await (const event of job.events) events.push(event)
+  for await (const event of job.events) {
+    events.push(event)
+    onEvent(event)
+  }
   return events
 }
 
-async function run(options: Partial<RunJobOptions> = {}): Promise<{ events: JobEvent[]; done: JobDone }> {
+/** @param onEvent may break things */
+async function runTiny(
+  options: Partial<RunJobOptions> = {},
+  onEvent: (event: JobEvent, troupe: Troupe) => void = () => undefined,
+): Promise<Run> {
   await using troupe = await Troupe.start()
-  const job = await runJob(troupe, tiny, { module, backend: 'wasm', ...options })
-  const events = await collect(job)
+  const job = await runJob(troupe, tiny, { module: TINY, backend: 'wasm', ...options })
+  const events = await collect(job, event => onEvent(event, troupe))
   return { events, done: await job.done }
 }
 
-t.test('debug', async t => {
-  const { events, done } = await run({ kills: ['worker-1@10/after-push:ps-0'] })
-  console.error(events.filter(e => e.event !== 'step'), done)
-  t.ok(done.exact)
+async function runOdd(
+  mode: string,
+  options: Partial<RunJobOptions<{ mode: string }>> = {},
+): Promise<{ events: JobEvent[]; error: unknown; done?: JobDone }> {
+  await using troupe = await Troupe.start()
+  const job = await runJob(troupe, odd, { module: ODD, backend: 'js', args: { mode }, ...options })
+  const events: JobEvent[] = []
+  try {
+    for await (const event of job.events) events.push(event)
+    return { events, error: undefined, done: await job.done }
+  } catch (error) {
+    const doneError = await job.done.catch((reason: unknown) => reason)
+    if (doneError !== error) throw new Error('done and events fail differently', { cause: doneError })
+    return { events, error }
+  }
+}
+
+function history({ events }: Run): unknown[] {
+  return events.flatMap(event =>
+    event.event === 'step' ? [[event.step, event.rows, event.loss, event.metrics]] : [],
+  )
+}
+
+function same(t: Test, got: Run, expected: Run, what: string): void {
+  t.equal(got.done.weightsSha256, expected.done.weightsSha256, `${what}: weights`)
+  t.strictSame(history(got), history(expected), `${what}: history`)
+  t.strictSame(got.done.result, expected.done.result, `${what}: what main returned`)
+  t.ok(got.done.exact, `${what}: exact`)
+}
+
+const EPOCH = ['step', 'step', 'step', 'step', 'step', 'step', 'step', 'epochEnd']
+
+const clean = await runTiny()
+
+t.test('a job tells what happens, from its start to its weights', async t => {
+  const { events, done } = clean
+  t.match(events[0], {
+    event: 'started',
+    job: 'job',
+    backend: 'wasm',
+    workers: 2,
+    parameterServers: 2,
+    totalSteps: 21,
+    rowsPerEpoch: 97,
+  })
+  t.strictSame(
+    events.slice(1).map(event => event.event),
+    [...EPOCH, ...EPOCH, ...EPOCH, 'done'],
+  )
+  const steps = events.filter(event => event.event === 'step')
+  t.match(steps.at(-1), { step: 21, epoch: 2, rows: 1, totalSteps: 21 })
+  const ends = events.filter(event => event.event === 'epochEnd')
+  t.ok(ends[2]!.logs['loss']! < ends[0]!.logs['loss']!)
+  t.match(done, {
+    steps: 21,
+    restarts: 0,
+    exact: true,
+    exactNote: null,
+    backend: 'wasm',
+    weightsSha256: /^[0-9a-f]{64}$/,
+  })
+  t.strictSame(Object.keys(done.phases), ['worker-0', 'worker-1'])
+  t.ok(Object.values(done.phases['worker-1']!).every(ms => ms >= 0))
+  t.ok(done.phases['worker-1']!.compute > 0)
+})
+
+t.test('killed workers come back, and nothing else changes', async t => {
+  const kills = ['worker-1@10', 'worker-1@12/after-push:ps-0', 'worker-0@21/after-push:ps-1']
+  const killed = await runTiny({ kills })
+  same(t, killed, clean, 'kills')
+  t.equal(killed.done.restarts, 3)
+  const failures = killed.events.filter(event => event.event === 'failure')
+  t.strictSame(
+    failures.map(event => [event.actor, event.reason, event.step, event.fault]),
+    [
+      ['worker-1', 'killed', 10, 'worker-1@10'],
+      ['worker-1', 'killed', 12, 'worker-1@12/after-push:ps-0'],
+      ['worker-0', 'killed', 21, 'worker-0@21/after-push:ps-1'],
+    ],
+  )
+  const restored = killed.events.filter(event => event.event === 'restored')
+  t.match(restored, [
+    { actor: 'worker-1', step: 10, replayedSteps: 9 },
+    { actor: 'worker-1', step: 12, replayedSteps: 11 },
+    { actor: 'worker-0', replayedSteps: Number },
+  ])
+  t.ok(restored.every(event => event.seconds > 0))
+})
+
+t.test('an actor that is killed from outside is started again, and the job stays exact', async t => {
+  let fed = false
+  let worked = false
+  const disturbed = await runTiny({ parameterServers: 3 }, (event, troupe) => {
+    if (event.event !== 'step') return
+    if (event.step >= 5 && !worked) troupe.kill(troupe.lookup(Worker, '/job/worker-0'))
+    worked ||= event.step >= 5
+    if (event.step >= 14 && !fed) troupe.kill(troupe.lookup(Feeder, '/job/feeder'))
+    fed ||= event.step >= 14
+  })
+  same(t, disturbed, clean, 'worker and feeder')
+  t.equal(disturbed.done.restarts, 1, 'a new feeder takes up where the old one was, and no worker notices')
+  t.match(
+    disturbed.events.find(event => event.event === 'failure'),
+    { actor: 'worker-0', reason: 'killed', fault: null },
+  )
+})
+
+t.test('a lost parameter server ends the job, with the reason', async t => {
+  let killed = false
+  const error = await runTiny({}, (event, troupe) => {
+    if (event.event !== 'step' || killed) return
+    killed = true
+    troupe.kill(troupe.lookup(ParameterServer, '/job/ps-1'))
+  }).then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+  t.match(error, { code: 'ERR_STATE_LOST', message: /\/job\/ps-1 ended \(killed\)/ })
+})
+
+t.test('a program that fails before it trains ends the job at once; later it is started again', async t => {
+  const [thrown, exited, diverged, later] = await Promise.all([
+    runOdd('throw'),
+    runOdd('exit'),
+    runOdd('diverge', { workers: 2 }),
+    runOdd('throw-later'),
+  ])
+  const chain = causalChain(thrown.error)
+  t.match(
+    chain.join('\n'),
+    /ERR_PROGRAM_FAILED: worker-0 failed after 0 steps of its own[^]*RangeError: user code says no/,
+  )
+  t.equal(thrown.events.filter(event => event.event === 'failure').length, 0)
+  t.match(causalChain(exited.error).join('\n'), /ERR_RESTART_INTENSITY[^]*ERR_THREAD_EXITED: .*with code 3/)
+  t.equal(exited.events.filter(event => event.event === 'failure').length, 3, 'it may have been an accident')
+  t.match(causalChain(diverged.error).join('\n'), /ERR_RANKS_DIVERGED: the variables of rank 1 differ/)
+  t.match(later.done, { restarts: 1, exact: true, steps: 16, result: { replayed: true } })
+  t.match(
+    later.events.filter(event => event.event === 'failure'),
+    [{ actor: 'worker-0', reason: 'RangeError: a bad moment', fault: null }],
+  )
+})
+
+t.test('a job can be stopped; its programs hear of it; what they print is in its log', async t => {
+  await using troupe = await Troupe.start()
+  const job = await runJob(troupe, odd, {
+    module: ODD,
+    name: 'waiting',
+    backend: 'js',
+    args: { mode: 'signal' },
+    kills: ['worker-0@7'],
+  })
+  const logs: string[] = []
+  for await (const event of job.events) {
+    if (event.event === 'log') logs.push(`${event.level} ${event.actor}: ${event.message}`)
+    if (logs.length === 1) void job.stop()
+  }
+  t.strictSame(logs, ['info worker-0: rank 0 is waiting', 'warn worker-0: told to stop'])
+  await t.rejects(job.done, { code: 'ERR_JOB_STOPPED', message: /job waiting was stopped/ })
+  await job.stop()
+  const again = await runJob(troupe, odd, {
+    module: ODD,
+    name: 'waiting',
+    args: { mode: 'partition' },
+    kills: ['worker-0@7'],
+  })
+  const events = await collect(again)
+  t.match(events.findLast(event => event.event === 'log'), {
+    actor: 'job',
+    message: /kill worker-0@7 never happened/,
+  })
+})
+
+t.test('bad options are refused before anything runs', async t => {
+  await using troupe = await Troupe.start()
+  await t.rejects(runJob(troupe, {} as never, { module: ODD }), { code: 'ERR_JOB_MODULE' })
+  await t.rejects(runJob(troupe, odd, { module: ODD, kills: ['worker-1@5'] }), {
+    code: 'ERR_INVALID_OPTION',
+    message: /the job has no worker-1; it has worker-0/,
+  })
+  t.equal(troupe.inspect().children.length, 0)
 })

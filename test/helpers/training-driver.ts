@@ -71,6 +71,7 @@ class Driver {
   readonly #onces = new Map<string, unknown>()
   readonly #fired = new Set<string>()
   readonly #waiters: (() => void)[] = []
+  #over = false
   #fail: (error: Error) => void = () => undefined
 
   constructor(options: DriverOptions) {
@@ -111,6 +112,7 @@ class Driver {
   }
 
   close(): void {
+    this.#over = true
     for (const listener of this.#listeners) listener.stop()
     for (const program of this.#programs.values()) program.kill('the driver closes')
   }
@@ -120,7 +122,7 @@ class Driver {
     for (;;) {
       const end = await this.#start(rank)
       if (end.kind === 'returned') return end.result
-      if (end.error.code !== 'ERR_PROGRAM_KILLED') throw end.error
+      if (this.#over || end.error.code !== 'ERR_PROGRAM_KILLED') throw end.error
     }
   }
 
