@@ -74,7 +74,6 @@ const typeOfClass = new WeakMap<object, ActorType>()
  */
 export function actor(name: string, options: ActorOptions = {}) {
   return (ctor: ActorClass, _context?: unknown): void => {
-    injectable()(ctor)
     register(ctor, name, options)
   }
 }
@@ -126,7 +125,7 @@ function register(ctor: ActorClass, name: string, options: ActorOptions): ActorT
     ctor,
     module: options.module,
     handlers,
-    injected: checkInjection(ctor),
+    injected: prepareInjection(ctor),
     ...makeFacades(handlers),
   }
   types.set(name, type)
@@ -200,20 +199,31 @@ function makeEntry(name: string, method: AnyMethod, options: HandlesOptions): Ha
   return { name, packed: false, schema: options.schema, invoke: method, several }
 }
 
+const INJECTION_TOKENS = 'injectionTokens'
+
 /**
- * Every constructor parameter must carry an explicit `@inject`: one without is filled with `undefined` in silence.
- * Returns whether there are any.
+ * Every constructor parameter must carry an explicit `@inject`: one without is filled with `undefined` in silence. A
+ * class without a constructor of its own takes its parent's parameters. Returns whether there are any.
  */
-function checkInjection(ctor: ActorClass): boolean {
-  const tokens = (Reflect.getOwnMetadata('injectionTokens', ctor) ?? {}) as Record<string, unknown>
-  for (let index = 0; index < ctor.length; index++) {
-    if (!Object.hasOwn(tokens, index)) {
-      throw new TroupeError(
-        'ERR_ACTOR_TYPE',
-        `constructor parameter ${index} of ${ctor.name} has no @inject(Token)`,
-        { data: { type: ctor.name, parameter: index } },
-      )
-    }
+function prepareInjection(ctor: ActorClass): boolean {
+  let at: object = ctor
+  while ((at as ActorClass).length === 0 && !Reflect.hasOwnMetadata(INJECTION_TOKENS, at)) {
+    if (at === Actor) return false
+    at = parentOf(at)
   }
-  return Object.keys(tokens).length > 0
+  const tokens = (Reflect.getOwnMetadata(INJECTION_TOKENS, at) ?? {}) as Record<string, unknown>
+  const parameters = (at as ActorClass).length
+  // a parent that is not injected at all is constructed by its child with values of the child's own
+  if (at !== ctor && Object.keys(tokens).length === 0) return false
+  for (let index = 0; index < parameters; index++) {
+    if (Object.hasOwn(tokens, index)) continue
+    throw new TroupeError(
+      'ERR_ACTOR_TYPE',
+      `constructor parameter ${index} of ${(at as ActorClass).name} has no @inject(Token)`,
+      { data: { type: ctor.name, parameter: index } },
+    )
+  }
+  if (at !== ctor) Reflect.defineMetadata(INJECTION_TOKENS, tokens, ctor)
+  injectable()(ctor)
+  return true
 }

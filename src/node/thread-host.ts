@@ -23,6 +23,15 @@ const THREAD_MAIN = new URL(
   import.meta.url,
 )
 
+/** The message reached no handler. */
+class RefusedMessage extends Error {
+  readonly reason: Error
+  constructor(reason: Error) {
+    super(reason.message)
+    this.reason = reason
+  }
+}
+
 interface Waiting {
   resolve(body: unknown): void
   reject(error: Error): void
@@ -99,9 +108,14 @@ export class ThreadHost implements Host {
     this.#ready = true
   }
 
-  invoke(_handler: HandlerEntry, payload: unknown, delivery: Delivery | undefined): Promise<unknown> {
-    return this.#call(delivery === undefined ? 'tell' : 'ask', payload).then(body =>
-      this.#requests.value(body),
+  invoke(handler: HandlerEntry, payload: unknown, delivery: Delivery | undefined): Promise<unknown> {
+    return this.#call(delivery === undefined ? 'tell' : 'ask', payload).then(
+      body => this.#requests.value(body),
+      (error: unknown) => {
+        if (!(error instanceof RefusedMessage)) throw error
+        if (delivery !== undefined) delivery.fail(error.reason)
+        else this.#runtime.deadLetter(this.#cell.path, handler.name, undefined, error.reason.message)
+      },
     )
   }
 
@@ -154,11 +168,14 @@ export class ThreadHost implements Host {
 
   #onMessage(message: ThreadMessage): void {
     const [tag, id, body] = message
-    if (tag === 'value' || tag === 'error') {
+    if (tag === 'value' || tag === 'error' || tag === 'refused') {
       const waiting = this.#waiting.get(id)
       this.#waiting.delete(id)
       if (tag === 'value') waiting?.resolve(body)
-      else waiting?.reject(errorFromInfo(body as ErrorInfo))
+      else {
+        const error = errorFromInfo(body as ErrorInfo)
+        waiting?.reject(tag === 'error' ? error : new RefusedMessage(error))
+      }
     } else if (this.lost === undefined) {
       try {
         this.#requests.handle(message)

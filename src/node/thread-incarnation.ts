@@ -7,10 +7,10 @@ import type { ChainLink } from '../actor/chain.js'
 import type { SpawnOptions } from '../actor/child-spec.js'
 import { withConstruction } from '../actor/constructing.js'
 import { ActorContext, Args, type Fence } from '../actor/context.js'
-import type { StartCause, Terminated } from '../actor/death.js'
+import type { Terminated } from '../actor/death.js'
 import type { DeferredReply } from '../actor/deferred-reply.js'
 import { typeOfName } from '../actor/foreign-type.js'
-import { inbound } from '../actor/inbound.js'
+import { inbound, type Inbound } from '../actor/inbound.js'
 import { Logger } from '../actor/logger.js'
 import { typeOf, type ActorType, type HandlerEntry } from '../actor/protocol.js'
 import { ActorRef, bindArgs, bindRefs, type RefTarget, type Sender } from '../actor/ref.js'
@@ -23,10 +23,10 @@ import {
   packValue,
   transferable,
   unpackArgs,
+  unpackCause,
   unpackReason,
   unpackValue,
   type ActorName,
-  type CauseData,
   type ReasonData,
   type StartBody,
   type TerminatedBody,
@@ -96,12 +96,7 @@ export class ThreadIncarnation implements ActorContext, Sender {
     switch (tag) {
       case 'tell':
       case 'ask':
-        this.#answer(id, () => {
-          this.#asked = tag === 'ask'
-          const { name, args } = unpackArgs(body as Uint8Array, this.#hooks)
-          const { handler, payload } = inbound(this.#type, name, args)
-          return handler.invoke.call(this.#instance as Actor, bindRefs(payload, handler.packed, this))
-        })
+        this.#message(id, tag === 'ask', body as Uint8Array)
         break
       case 'terminated':
         this.#answer(id, () => {
@@ -140,6 +135,23 @@ export class ThreadIncarnation implements ActorContext, Sender {
       default:
         throw new TroupeError('ERR_INTERNAL', `a host sent '${tag}'`)
     }
+  }
+
+  /** A message that its class does not know, or that its schema refuses, is the sender's error: the actor lives. */
+  #message(id: number, asked: boolean, frame: Uint8Array): void {
+    let message: Inbound
+    try {
+      const { name, args } = unpackArgs(frame, this.#hooks)
+      message = inbound(this.#type, name, args)
+    } catch (error) {
+      this.#send('refused', id, errorInfo(error))
+      return
+    }
+    const { handler, payload } = message
+    this.#answer(id, () => {
+      this.#asked = asked
+      return handler.invoke.call(this.#instance as Actor, bindRefs(payload, handler.packed, this))
+    })
   }
 
   /** The chain of asks is kept by the host, which knows what is under way. */
@@ -384,8 +396,4 @@ export class ThreadIncarnation implements ActorContext, Sender {
     scope.register(Args, { useFactory: () => args })
     return scope
   }
-}
-
-function unpackCause(cause: CauseData): StartCause {
-  return cause.kind === 'spawned' ? cause : { ...cause, reason: unpackReason(cause.reason) }
 }

@@ -1,4 +1,5 @@
 import { errorFromInfo, errorInfo, type ErrorInfo } from '../errors.js'
+import type { StartCause } from '../actor/death.js'
 import { decodeFrame, encodeFrame, type ValueHooks } from '../wire/index.js'
 
 /**
@@ -23,6 +24,7 @@ export type ThreadTag =
   // answers, both ways
   | 'value' // body: absent, a primitive, or a frame with one argument
   | 'error' // body: ErrorInfo
+  | 'refused' // a 'tell' or 'ask' that reached no handler; body: ErrorInfo
   // from the thread: requests answered with 'value' or 'error'
   | 'send-ask' // body: SendBody
   | 'spawn' // body: SpawnBody
@@ -137,4 +139,8 @@ export function packReason(reason: { kind: string; cause?: unknown; node?: strin
 
 export function unpackReason(data: ReasonData) {
   return data.kind === 'failed' ? ({ kind: 'failed', cause: errorFromInfo(data.cause) } as const) : data
+}
+
+export function unpackCause(cause: CauseData): StartCause {
+  return cause.kind === 'spawned' ? cause : { ...cause, reason: unpackReason(cause.reason) }
 }
