@@ -27,6 +27,8 @@ export interface SubjectArgs {
   readonly as?: string
   readonly construct?: Behaviour
   readonly start?: Behaviour
+  /** As `start`, in restarts only. */
+  readonly restart?: Behaviour
   /** The first this many restarts fail in `onStart`. */
   readonly failRestarts?: number
   readonly stop?: Behaviour
@@ -54,8 +56,9 @@ export class Subject extends Actor {
   }
 
   override onStart(cause: StartCause): void | Promise<void> {
-    const { start, failRestarts = 0, children, probe } = this.#args
+    const { failRestarts = 0, children, probe } = this.#args
     const again = cause.kind === 'restarted' ? cause.restarts : 0
+    const start = again > 0 ? (this.#args.restart ?? this.#args.start) : this.#args.start
     this.#life(cause.kind === 'spawned' ? 'starts' : `restarts ${again} after ${describe(cause.reason)}`)
     if (again > 0 && again <= failRestarts) throw new Error('onStart threw')
     if (start !== undefined) {

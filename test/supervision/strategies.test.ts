@@ -1,0 +1,334 @@
+import t, { type Test } from 'tap'
+import { settle } from 'troupe/testing'
+import type { ActorClass, ActorRef, Directive, Isolation, SpawnOptions } from 'troupe'
+import { Subject, type SubjectArgs } from '../helpers/actors/subject.js'
+import { OneForAll, OneForOne, RestForOne, supervising } from '../helpers/actors/supervisors.js'
+import { onBoth, stage, until, type Stage } from '../helpers/runtime.js'
+
+t.setTimeout(180_000)
+
+interface Child extends Omit<SpawnOptions, 'args'> {
+  readonly args?: Omit<SubjectArgs, 'probe'>
+}
+
+interface Family extends Stage {
+  readonly parent: ActorRef<Subject>
+  /** The addresses of children a, b and c, whether they are there or not. */
+  readonly children: readonly [ActorRef<Subject>, ActorRef<Subject>, ActorRef<Subject>]
+}
+
+/** A parent `p` of that class and its children; the notes so far are taken. */
+async function family(
+  t: Test,
+  type: ActorClass<Subject>,
+  children: readonly Child[],
+  isolation: Isolation = 'inline',
+): Promise<Family> {
+  const staged = await stage(t)
+  const { troupe, probe } = staged
+  const parent = await troupe.spawn(type, { name: 'p', isolation, args: { probe, children } })
+  await probe.ask.take()
+  const child = (name: string): ActorRef<Subject> => troupe.lookup(Subject, `/p/${name}`)
+  return { ...staged, parent, children: [child('a'), child('b'), child('c')] }
+}
+
+const ABC: readonly Child[] = [{ name: 'a' }, { name: 'b' }, { name: 'c' }]
+
+/** The children's restarts so far. */
+const restarts = ({ troupe }: Stage): number[] =>
+  troupe.inspect().children[1]?.children.map(child => child.restarts) ?? []
+
+onBoth(t, 'one-for-one restarts the child that failed, alone', async (t, isolation) => {
+  const staged = await family(t, OneForOne, ABC, isolation)
+  const [a, b, c] = staged.children
+  a.tell.add(1)
+  c.tell.add(3)
+  b.tell.fail('now')
+  t.same(await Promise.all([a, b, c].map(child => child.ask.count())), [1, 0, 3])
+  t.same(await staged.probe.ask.take(), ['b stops: failed, now', 'b restarts 1 after failed, now'])
+  t.same(restarts(staged), [0, 1, 0])
+})
+
+onBoth(t, 'one-for-all stops all in reverse order and starts all in order', async (t, isolation) => {
+  const children = ABC.map((child, k) => (k === 2 ? { ...child, isolation } : child))
+  const staged = await family(t, OneForAll, children, isolation)
+  const [a, b, c] = staged.children
+  a.tell.add(1)
+  await a.ask.count()
+  b.tell.fail('now')
+  t.same(await Promise.all([a, b, c].map(child => child.ask.count())), [0, 0, 0])
+  t.same(await staged.probe.ask.take(), [
+    'c stops: stopped',
+    'b stops: failed, now',
+    'a stops: stopped',
+    'a restarts 1 after stopped',
+    'b restarts 1 after failed, now',
+    'c restarts 1 after stopped',
+  ])
+  t.same(restarts(staged), [1, 1, 1])
+})
+
+onBoth(t, 'rest-for-one restarts the child that failed and those started after it', async (t, isolation) => {
+  const staged = await family(t, RestForOne, ABC, isolation)
+  const [a, b, c] = staged.children
+  a.tell.add(1)
+  b.tell.fail('now')
+  t.same(await Promise.all([a, b, c].map(child => child.ask.count())), [1, 0, 0])
+  t.same(await staged.probe.ask.take(), [
+    'c stops: stopped',
+    'b stops: failed, now',
+    'b restarts 1 after failed, now',
+    'c restarts 1 after stopped',
+  ])
+  t.same(restarts(staged), [0, 1, 1])
+})
+
+t.test('in a group a child starts once the one before it has started', async t => {
+  const children = [{ name: 'a', args: { restart: 'wait a' } }, { name: 'b' }] as const
+  for (const failing of [0, 1] as const) {
+    const staged = await family(t, OneForAll, children)
+    const { probe } = staged
+    staged.children[failing].tell.fail('now')
+    await probe.ask.arrived('a')
+    await settle(3)
+    t.notOk(
+      (await probe.ask.take()).some(note => note.startsWith('b restarts')),
+      'b waits for a',
+    )
+    probe.tell.open('a')
+    t.match(await probe.ask.reach(2), ['a started', /^b restarts 1/])
+  }
+})
+
+t.test('in a group temporary children are stopped for good, and their watchers told', async t => {
+  const staged = await family(t, OneForAll, [
+    { name: 'a' },
+    { name: 'b', restart: 'temporary' },
+    { name: 'c' },
+  ])
+  const [a, b] = staged.children
+  const ended = staged.troupe.whenTerminated(b)
+  a.tell.fail('now')
+  t.match(await ended, { path: '/p/b', reason: { kind: 'stopped' } })
+  await staged.troupe.lookup(Subject, '/p/c').ask.count()
+  t.same(await staged.parent.ask.childPaths(), ['/p/a', '/p/c'])
+})
+
+t.test('a group restart keeps the mailboxes, and lets a busy sibling end its message', async t => {
+  const staged = await family(t, OneForAll, ABC)
+  const { probe } = staged
+  const [a, b] = staged.children
+  const running = a.ask.hold('busy')
+  a.tell.add(4)
+  const counted = a.ask.count()
+  await probe.ask.arrived('busy')
+  b.tell.fail('now')
+  await probe.ask.reach(2)
+  t.same(await probe.ask.take(), ['c stops: stopped', 'b stops: failed, now'], 'a is waited for')
+  probe.tell.open('busy')
+  t.equal(await running, 'busy')
+  t.equal(await counted, 4, 'what had waited is handled by the next incarnation')
+})
+
+t.test('a sibling that fails or is killed while its group restarts is not waited for any longer', async t => {
+  for (const how of ['fails', 'is killed'] as const) {
+    const staged = await family(t, OneForAll, ABC)
+    const { clock, probe, troupe } = staged
+    const [a, b, c] = staged.children
+    const running = t.rejects(a.ask.failAfter('busy'), { code: 'ERR_ACTOR_FAILED' })
+    await probe.ask.arrived('busy')
+    b.tell.fail('now')
+    await probe.ask.reach(2)
+    if (how === 'fails') probe.tell.open('busy')
+    else troupe.kill(a)
+    await running
+    t.equal(await c.ask.count(), 0, `${how}: the group is up again without the clock having moved`)
+    t.equal(clock.monotonic(), 0)
+    t.same(restarts(staged), [1, 1, 1], 'it was one restart')
+  }
+})
+
+t.test('a child that fails again while its group starts has the group restarted again', async t => {
+  const children = [{ name: 'a' }, { name: 'b', args: { failRestarts: 2 } }, { name: 'c' }]
+  const staged = await family(t, OneForAll, children)
+  const [a, b, c] = staged.children
+  a.tell.fail('now')
+  t.same(await Promise.all([a, b, c].map(child => child.ask.count())), [0, 0, 0])
+  t.same(restarts(staged), [3, 3, 3])
+})
+
+t.test('a spawn that is under way while its group restarts resolves once the child runs', async t => {
+  const staged = await family(t, OneForAll, [{ name: 'a' }])
+  const { probe, parent } = staged
+  const spawning = parent.ask.spawn('late', { args: { start: 'wait late' } })
+  await probe.ask.arrived('late')
+  staged.children[0].tell.fail('now')
+  await until(() => staged.troupe.inspect().children[1]?.children[1]?.state === 'restarting')
+  probe.tell.open('late')
+  const late = await spawning
+  t.equal(await late.ask.count(), 0)
+  t.same(restarts(staged), [1, 1])
+})
+
+onBoth(
+  t,
+  'permanent children always start again, transient ones unless they stop, temporary ones never',
+  async (t, isolation) => {
+    const kinds = ['permanent', 'transient', 'temporary'] as const
+    const ends = ['stops', 'fails', 'is killed'] as const
+    const expected = { permanent: ends, transient: ['fails', 'is killed'], temporary: [] } as const
+    const staged = await family(t, OneForOne, [])
+    const { parent, troupe } = staged
+    await Promise.all(
+      kinds.map(async restart => {
+        const lived: string[] = []
+        const ref = troupe.lookup(Subject, `/p/${restart}`)
+        const cell = () => troupe.runtime.find(ref.path)
+        for (const end of ends) {
+          // what ended for good is spawned again
+          if (cell() === undefined) await parent.ask.spawn(restart, { restart, isolation })
+          const before = cell()?.restarts ?? 0
+          if (end === 'stops') await ref.ask.stopSelf()
+          else if (end === 'fails') await ref.ask.fail('now').catch(() => undefined)
+          else troupe.kill(ref)
+          await until(
+            () => cell() === undefined || (cell()?.restarts === before + 1 && cell()?.state === 'running'),
+          )
+          if (cell() !== undefined) lived.push(end)
+        }
+        t.same(lived, expected[restart], restart)
+      }),
+    )
+  },
+)
+
+t.test('the end of a significant child for good ends its parent', async t => {
+  for (const end of ['stopSelf', 'fail'] as const) {
+    const restart = end === 'fail' ? 'temporary' : 'transient'
+    const staged = await family(t, OneForOne, [{ name: 'a', significant: true, restart }, { name: 'b' }])
+    const { troupe, parent } = staged
+    const ended = troupe.whenTerminated(parent)
+    void staged.children[0].ask[end]('now').catch(() => undefined)
+    t.match(await ended, { path: '/p', reason: { kind: 'stopped' } }, end)
+    t.match((await staged.probe.ask.take()).slice(-2), ['b stops: stopped', 'p stops: stopped'])
+  }
+})
+
+t.test('a significant child that is restarted, or stopped by its parent, ends nobody', async t => {
+  const staged = await family(t, OneForOne, [{ name: 'a', significant: true }])
+  const { parent } = staged
+  await t.rejects(staged.children[0].ask.fail('now'))
+  t.equal(await staged.children[0].ask.count(), 0)
+  await parent.ask.stopChild('a')
+  await settle(3)
+  t.same(await parent.ask.childPaths(), [])
+})
+
+t.test('with autoShutdown all, the last significant child ends its parent', async t => {
+  const significant = { significant: true } as const
+  const children = [{ name: 'a', ...significant }, { name: 'b', ...significant }, { name: 'c' }]
+  const staged = await family(t, supervising({ autoShutdown: 'all' }), children)
+  const { troupe, parent } = staged
+  const ended = troupe.whenTerminated(parent)
+  await staged.children[0].ask.stopSelf()
+  await until(() => troupe.inspect().children[1]?.children.length === 2)
+  t.same(await parent.ask.childPaths(), ['/p/b', '/p/c'])
+  await staged.children[1].ask.stopSelf()
+  t.match(await ended, { reason: { kind: 'stopped' } })
+})
+
+t.test('a significant actor of the top ends the runtime', async t => {
+  const { troupe, spawn } = await stage(t)
+  const main = await spawn({ name: 'main', significant: true })
+  await main.ask.stopSelf()
+  t.match(await troupe.closed, { kind: 'stopped' })
+  await t.rejects(spawn({ name: 'late' }), { code: 'ERR_CLOSED' })
+})
+
+t.test('a decider says what becomes of a child that failed', async t => {
+  const asked: unknown[] = []
+  const decide = (error: unknown, child: object): Directive => {
+    asked.push({ message: (error as Error).message, ...child })
+    return (error as Error).message as Directive
+  }
+  const staged = await family(t, supervising({ decide, maxRestarts: 10 }), ABC)
+  const { parent, troupe } = staged
+  const [a, b, c] = staged.children
+  const fail = (child: ActorRef<Subject>, directive: Directive): void => {
+    child.tell.add(1)
+    child.tell.fail(directive)
+    child.tell.add(1)
+  }
+  fail(a, 'restart')
+  t.equal(await a.ask.count(), 1, 'restart: a new instance')
+  fail(b, 'resume')
+  t.equal(await b.ask.count(), 2, 'resume: the same instance goes on')
+  t.same(restarts(staged), [1, 0, 0])
+  fail(c, 'stop')
+  await until(() => troupe.inspect().children[1]?.children.length === 2)
+  t.same(await parent.ask.childPaths(), ['/p/a', '/p/b'], 'stop: it is gone')
+  fail(a, 'escalate')
+  await until(() => troupe.inspect().children[1]?.restarts === 1)
+  t.match(
+    troupe.inspect().children[1]?.lastFailure,
+    { code: 'ERR_ACTOR_FAILED', data: { path: '/p/a' }, cause: { message: 'escalate' } },
+    'escalate: the parent fails',
+  )
+  t.match(asked, [
+    { message: 'restart', path: '/p/a', type: 'test-subject', restarts: 0 },
+    { message: 'resume', path: '/p/b', restarts: 0 },
+    { message: 'stop', path: '/p/c' },
+    { message: 'escalate', path: '/p/a', restarts: 1 },
+  ])
+})
+
+t.test('a decider is not asked about kills; resume restarts what has no instance to go on with', async t => {
+  const staged = await family(t, supervising({ decide: () => 'resume', maxRestarts: 10 }), [
+    { name: 'a', args: { failRestarts: 1 } },
+  ])
+  const [a] = staged.children
+  staged.troupe.kill(a)
+  t.equal(await a.ask.count(), 0)
+  t.same(restarts(staged), [2], 'the restart after the kill failed, and was not resumed')
+})
+
+t.test('a decider that throws, or decides nothing, fails its supervisor', async t => {
+  const broken = [
+    [
+      () => {
+        throw new Error('cannot decide')
+      },
+      { message: 'cannot decide' },
+    ],
+    [() => 'ignore' as Directive, { code: 'ERR_INVALID_OPTION', message: /restart, resume.*"ignore"/ }],
+  ] as const
+  for (const [decide, failure] of broken) {
+    const staged = await family(t, supervising({ decide }), [{ name: 'a' }])
+    const view = () => staged.troupe.inspect().children[1]
+    await t.rejects(staged.children[0].ask.fail('now'), { code: 'ERR_ACTOR_FAILED' })
+    await until(() => view()?.restarts === 1 && view()?.state === 'running')
+    t.match(view()?.lastFailure, failure)
+    t.equal(await staged.children[0].ask.count(), 0, 'and everything goes on')
+  }
+})
+
+t.test('bad supervision options are refused at the first spawn of a child', async t => {
+  for (const [supervision, option] of [
+    [{ strategy: 'all-for-one' }, 'strategy'],
+    [{ maxRestarts: -1 }, 'maxRestarts'],
+    [{ withinMs: 0 }, 'withinMs'],
+    [{ backoff: { jitter: 2 } }, 'backoff.jitter'],
+    [{ backoff: { factor: 0.5 } }, 'backoff.factor'],
+    [{ autoShutdown: 'some' }, 'autoShutdown'],
+    [{ decide: 'restart' }, 'decide'],
+    [{ intensity: 3 }, 'intensity'],
+  ] as const) {
+    const { troupe, probe } = await stage(t)
+    const parent = await troupe.spawn(supervising(supervision as object), { name: 'p', args: { probe } })
+    await t.rejects(
+      parent.ask.spawn('a'),
+      { cause: { code: 'ERR_INVALID_OPTION', data: { option } } },
+      option,
+    )
+  }
+})
