@@ -82,9 +82,7 @@ export class Worker extends Actor {
   }
 
   @handles() begin(): void {
-    this.ctx.pipeToSelf(this.#begin(), program => {
-      this.#program = program
-    })
+    this.ctx.pipeToSelf(this.#begin(), () => undefined)
   }
 
   /** The program asks; answered when the answer is known, while other messages go on. */
@@ -133,7 +131,8 @@ export class Worker extends Actor {
     this.#program?.abort()
   }
 
-  async #begin(): Promise<Program> {
+  /** Its `ctx` throws once this incarnation has ended: then no program is started. */
+  async #begin(): Promise<void> {
     const { job, rank, supervisor } = this.#args
     const { incarnation, signal } = this.ctx
     const kills = await supervisor.ask.killsLeft(rank)
@@ -156,7 +155,7 @@ export class Worker extends Actor {
       journal,
       kills,
     }
-    return this.#compute.start(spec, {
+    this.#program = this.#compute.start(spec, {
       request: request =>
         new Promise((resolve, reject) => {
           if (signal.aborted) return

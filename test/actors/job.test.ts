@@ -205,10 +205,13 @@ t.test('a job can be stopped; its programs hear of it; what they print is in its
     kills: ['worker-0@7'],
   })
   const events = await collect(again)
-  t.match(events.findLast(event => event.event === 'log'), {
-    actor: 'job',
-    message: /kill worker-0@7 never happened/,
-  })
+  t.match(
+    events.findLast(event => event.event === 'log'),
+    {
+      actor: 'job',
+      message: /kill worker-0@7 never happened/,
+    },
+  )
 })
 
 t.test('bad options are refused before anything runs', async t => {

@@ -228,6 +228,23 @@ t.test('state is averaged over rows; the version before stays readable; waits en
   t.equal(area.waitForVersion(1), 'retired')
 })
 
+t.test('state on which all ranks agree does not drift by rounding', async t => {
+  const cluster = new Cluster(1, 3)
+  for (let step = 0; step < 20; step++) {
+    for (let rank = 0; rank < 3; rank++) {
+      cluster.push(rank, step, [])
+      const state = cluster.shards[0]!.layout.slices.find(slice => slice.variable === 1)!
+      cluster.regions[rank]!.values(0).fill(0.1, state.at, state.at + state.length)
+      cluster.regions[rank]!.stage({ step, rows: rank + 5, optimizer: 0 })
+      cluster.regions[rank]!.commit(0)
+    }
+    cluster.scan()
+  }
+  const { area, layout } = cluster.shards[0]!
+  const state = layout.slices.find(slice => slice.variable === 1)!
+  t.equal(area.weights(20)[state.at], Math.fround(0.1))
+})
+
 t.test('ranks with different models or optimizers are told so, with both lists', async t => {
   const cluster = new Cluster(1, 2)
   const [shard] = cluster.shards
