@@ -20,7 +20,7 @@ const PROCESSES = join(ROOT, '.tap/processinfo')
 const RAW_COVERAGE = join(ROOT, '.tap/v8')
 
 /** Percent: raise it as the tests grow, never lower it. */
-const FLOOR: Coverage = { statements: 0, branches: 0, functions: 0, lines: 0 }
+const FLOOR: Coverage = { statements: 95, branches: 92, functions: 94, lines: 95 }
 
 const print = (text: string): void => void process.stdout.write(text)
 
