@@ -70,12 +70,28 @@ export class Cell extends MessageCell {
   }
 
   /**
-   * Starts the first incarnation. `onSpawned` is called once: with undefined when it runs, else with what stood in the
-   * way; nothing is left then.
+   * Starts the first incarnation. Comes back at once where nothing has to be waited for: a promise for each of many
+   * actors costs more than they do.
+   *
+   * @throws, rejects with ERR_ACTOR_START, or what else ended it before it ran; nothing is left then
    */
-  start(chain: ChainLink | undefined, onSpawned: (error: Error | undefined) => void): void {
-    this.#onSpawned = onSpawned
+  start(chain: ChainLink | undefined): Cell | Promise<Cell> {
     this.#begin(SPAWNED, chain)
+    if (this.incarnation?.started === true && this.state !== 'stopping') return this
+    if (this.death !== undefined) throw this.#spawnError(this.death)
+    return new Promise((resolve, reject) => {
+      this.#onSpawned = error => {
+        if (error === undefined) resolve(this)
+        else reject(error)
+      }
+    })
+  }
+
+  /** What a spawner gets when the actor ended before it ran. */
+  #spawnError(reason: DeathReason): Error {
+    return reason.kind === 'failed'
+      ? startError(this.path, this.type.name, reason.cause)
+      : goneError(this.path, reason)
   }
 
   #begin(cause: StartCause, chain: ChainLink | undefined): void {
@@ -153,18 +169,8 @@ export class Cell extends MessageCell {
     }
     // on its way out already: whoever waits for that need wait no longer
     if (this.state === 'stopping' || this.state === 'restarting') this.onIdle()
-    else if (this.state === 'starting' && this.restarts === 0) this.#neverStarted(cause)
+    else if (this.state === 'starting' && this.restarts === 0) void this.stop({ kind: 'failed', cause })
     else this.#toSupervisor({ kind: 'failed', cause })
-  }
-
-  /** Its first start failed: its spawner gets the error once nothing is left. */
-  #neverStarted(cause: unknown): void {
-    const onSpawned = this.#onSpawned
-    this.#onSpawned = undefined
-    const tell = (): void => onSpawned?.(startError(this.path, this.type.name, cause))
-    const stopping = this.stop({ kind: 'failed', cause })
-    if (stopping === undefined) tell()
-    else void stopping.then(tell)
   }
 
   #toSupervisor(reason: DeathReason): void {
@@ -349,7 +355,7 @@ export class Cell extends MessageCell {
    *
    * @throws ERR_ACTOR_NAME, ERR_NAME_TAKEN, ERR_ACTOR_START, ERR_ACTOR_STOPPED, ERR_INVALID_OPTION
    */
-  spawnChild(type: ActorType, options: SpawnOptions, chain: ChainLink | undefined): Promise<Cell> {
+  spawnChild(type: ActorType, options: SpawnOptions, chain: ChainLink | undefined): Cell | Promise<Cell> {
     const { name } = options
     checkActorName(name)
     // its children are being stopped, or are gone: nobody would stop this one. Bad supervision options show here too
@@ -358,17 +364,12 @@ export class Cell extends MessageCell {
     const existing = children.get(name)
     if (existing !== undefined) {
       if (existing.lease !== undefined && existing.type === type && existing.state !== 'stopping')
-        return Promise.resolve(existing.#adopted(this))
+        return existing.#adopted(this)
       throw nameTakenError(this.path, existing.path, name, existing.state)
     }
     const child = new Cell(this.system, this, name, type, options.args, compileChildSpec(options))
     children.set(name, child)
-    return new Promise((resolve, reject) => {
-      child.start(chain, error => {
-        if (error === undefined) resolve(child)
-        else reject(error)
-      })
-    })
+    return child.start(chain)
   }
 
   #adopted(parent: Cell): this {
@@ -390,7 +391,7 @@ export class Cell extends MessageCell {
       events.terminated.publish({ runtime: this.system.name, path: this.path, reason })
     }
     this.tellWatchers(reason)
-    if (this.#onSpawned !== undefined) this.#tellSpawner(goneError(this.path, reason))
+    if (this.#onSpawned !== undefined) this.#tellSpawner(this.#spawnError(reason))
     this.#tellRestarter()
   }
 }

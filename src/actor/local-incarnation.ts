@@ -190,7 +190,8 @@ export class LocalIncarnation implements ActorContext, Sender, Watcher {
   async spawn<A extends Actor>(type: ActorClass<A>, options: SpawnOptions): Promise<ActorRef<A>> {
     this.#live()
     const registered = typeOf(type)
-    return new ActorRef<A>(await this.cell.spawnChild(registered, options, this.link()), registered, this)
+    const child = this.cell.spawnChild(registered, options, this.link())
+    return new ActorRef<A>(child instanceof Promise ? await child : child, registered, this)
   }
 
   async stop(child: ActorRef): Promise<void> {

@@ -78,7 +78,7 @@ export class Runtime implements ActorSystem {
     this.container.register(Logger, { useValue: this.log })
     for (const { token, value } of options.provide) this.container.register(token, { useValue: value })
     this.root = new Cell(this, undefined, '', reservedType(Root, '$root'), undefined, DEFAULT_CHILD_SPEC)
-    this.root.start(undefined, () => undefined)
+    void this.root.start(undefined)
   }
 
   nextIncarnation(): number {

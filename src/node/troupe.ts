@@ -66,8 +66,8 @@ export class Troupe implements AsyncDisposable {
   async spawn<A extends Actor>(type: ActorClass<A>, options: SpawnOptions): Promise<ActorRef<A>> {
     this.#open()
     const registered = typeOf(type)
-    const cell = await this.runtime.root.spawnChild(registered, options, undefined)
-    return new ActorRef<A>(cell, registered, undefined)
+    const child = this.runtime.root.spawnChild(registered, options, undefined)
+    return new ActorRef<A>(child instanceof Cell ? child : await child, registered, undefined)
   }
 
   /** Stops an actor; resolves once it is gone. It is not restarted. */
