@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { ActorType } from '../actor/protocol.js'
+import { MAX_DELAY_MS } from '../actor/timers.js'
 import { parseOptions } from '../config/parse.js'
 
 /** Who is restarted with a child that failed, in start order. */
@@ -62,6 +63,9 @@ export const DEFAULT_BACKOFF_FACTOR = 2
 export const DEFAULT_BACKOFF_MAX_MS = 10_000
 export const DEFAULT_BACKOFF_JITTER = 0.2
 
+/** Jitter can double a wait, and then it must still be one that timers can hold. */
+const MAX_BACKOFF_MS = Math.floor(MAX_DELAY_MS / 2)
+
 const schema = z.strictObject({
   strategy: z.enum(['one-for-one', 'one-for-all', 'rest-for-one']).default('one-for-one'),
   maxRestarts: z.number().int().min(0).default(DEFAULT_MAX_RESTARTS),
@@ -70,7 +74,7 @@ const schema = z.strictObject({
     .strictObject({
       baseMs: z.number().min(0).default(DEFAULT_BACKOFF_BASE_MS),
       factor: z.number().min(1).default(DEFAULT_BACKOFF_FACTOR),
-      maxMs: z.number().min(0).default(DEFAULT_BACKOFF_MAX_MS),
+      maxMs: z.number().min(0).max(MAX_BACKOFF_MS).default(DEFAULT_BACKOFF_MAX_MS),
       jitter: z.number().min(0).max(1).default(DEFAULT_BACKOFF_JITTER),
     })
     .prefault({}),

@@ -319,6 +319,7 @@ t.test('bad supervision options are refused at the first spawn of a child', asyn
     [{ withinMs: 0 }, 'withinMs'],
     [{ backoff: { jitter: 2 } }, 'backoff.jitter'],
     [{ backoff: { factor: 0.5 } }, 'backoff.factor'],
+    [{ backoff: { maxMs: 2 ** 30 } }, 'backoff.maxMs'],
     [{ autoShutdown: 'some' }, 'autoShutdown'],
     [{ decide: 'restart' }, 'decide'],
     [{ intensity: 3 }, 'intensity'],
