@@ -1,8 +1,11 @@
-// npm run bench -- [NAME…] [--json] [--check] [--rounds N] [--case TEXT]
+// npm run bench -- [NAME…] [--json] [--check] [--rounds N] [--case TEXT] [--bare]
 
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { availableParallelism, cpus, loadavg, release, totalmem, type as osType } from 'node:os'
 import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { checkName, integerOption, readCommandLine, runMain } from '../helpers/options.js'
 import { runBench, type Bench, type BenchRun } from './harness.js'
 
@@ -17,6 +20,7 @@ const USAGE = `npm run bench -- [NAME…] [options]
   --json       one JSON object a line: first the machine, then a figure each
   --check      exit with code 1 if a bar is missed
   --rounds N   measured rounds of each arm, after one that warms up (default ${DEFAULT_ROUNDS})
+  --bare       without the description of the machine
   --case TEXT  only the arms whose case begins with TEXT; bars on others are left out
 `
 
@@ -104,6 +108,33 @@ function onlyCases(bench: Bench, prefix: string): Bench {
   }
 }
 
+/**
+ * Several benches run one after the other, each in a process of its own: what one leaves behind (a library's
+ * timers, a grown heap, a deoptimised function) is not the next one's to pay for.
+ */
+async function runApart(names: readonly string[], options: readonly string[]): Promise<void> {
+  for (const name of names) {
+    const args = [...process.execArgv, fileURLToPath(import.meta.url), name, '--bare', ...options]
+    const child = spawn(process.execPath, args, { stdio: 'inherit' })
+    const [code] = (await once(child, 'exit')) as [number | null]
+    if (code !== 0) process.exitCode = 1
+  }
+}
+
+async function runHere(
+  bench: Bench,
+  { rounds, json, check }: { rounds: number; json: boolean; check: boolean },
+): Promise<void> {
+  const progress = process.stderr.isTTY
+    ? (text: string) => process.stderr.write(`\r\x1b[K${text}`)
+    : undefined
+  const run = await runBench(bench, { rounds, ...(progress === undefined ? {} : { progress }) })
+  progress?.('')
+  if (json) printLines(run, check)
+  else printTable(run)
+  if (check && run.bars.some(bar => !bar.met)) process.exitCode = 1
+}
+
 await runMain(async () => {
   const { values, positionals } = readCommandLine({
     args: process.argv.slice(2),
@@ -113,34 +144,34 @@ await runMain(async () => {
       check: { type: 'boolean', default: false },
       rounds: { type: 'string' },
       case: { type: 'string' },
+      bare: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   })
   if (values.help) return void process.stdout.write(USAGE)
   const rounds = integerOption('rounds', values.rounds, DEFAULT_ROUNDS, 1)
-  const names = positionals.map(name => checkName('bench', name, BENCHES))
+  const asked = positionals.map(name => checkName('bench', name, BENCHES))
+  const names = asked.length > 0 ? asked : BENCHES
   const benches: Bench[] = []
-  for (const name of names.length > 0 ? names : BENCHES) {
+  for (const name of names) {
     const { default: bench } = (await import(`./${name}.js`)) as { default: Bench }
     benches.push(values.case === undefined ? bench : onlyCases(bench, values.case))
   }
 
-  const machine = await describeMachine(benches)
-  process.stdout.write(
-    values.json ? `${JSON.stringify(machine)}\n` : `${JSON.stringify(machine, null, 2)}\n\n`,
-  )
-  const progress = process.stderr.isTTY
-    ? (text: string) => process.stderr.write(`\r\x1b[K${text}`)
-    : undefined
-  let missed = 0
-  for (const bench of benches) {
-    const run = await runBench(bench, { rounds, ...(progress === undefined ? {} : { progress }) })
-    if (progress !== undefined) process.stderr.write('\r\x1b[K')
-    if (values.json) printLines(run, values.check)
-    else printTable(run)
-    missed += run.bars.filter(bar => !bar.met).length
+  if (!values.bare) {
+    const machine = await describeMachine(benches)
+    process.stdout.write(
+      values.json ? `${JSON.stringify(machine)}\n` : `${JSON.stringify(machine, null, 2)}\n\n`,
+    )
   }
-  if (values.check && missed > 0) process.exitCode = 1
+  const [only, ...others] = benches
+  if (only !== undefined && others.length === 0) return runHere(only, { ...values, rounds })
+  const options = [`--rounds=${rounds}`]
+  if (values.json) options.push('--json')
+  if (values.check) options.push('--check')
+  if (values.case !== undefined) options.push(`--case=${values.case}`)
+  await runApart(names, options)
 })
+
 // everything is printed and closed, but a library under comparison may leave threads behind
 process.exit()
