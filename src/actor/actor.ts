@@ -46,13 +46,14 @@ export abstract class Actor {
    * and field initialisers.
    */
   protected inject<T>(token: Token<T>): T {
-    if (this.#ctx === undefined || constructing.context !== this.#ctx) {
+    const { context, scopeOf } = constructing
+    if (context === undefined || context !== this.#ctx || scopeOf === undefined) {
       throw new TroupeError(
         'ERR_ACTOR_TYPE',
         `${this.constructor.name} called inject() outside its constructor`,
       )
     }
-    return constructing.resolve(token)
+    return scopeOf(context).resolve(token)
   }
 
   /** Runs before the first message; the mailbox stays closed until it resolves. A throw fails the start. */

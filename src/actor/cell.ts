@@ -105,7 +105,7 @@ export class Cell extends MessageCell {
       incarnation.host = this.system.host(this)
       if (incarnation.host !== undefined) starting = incarnation.host.start(cause)
       else {
-        incarnation.instance = this.system.construct(incarnation, this)
+        incarnation.instance = this.system.construct(incarnation)
         starting = incarnation.instance.onStart?.(cause)
       }
     } catch (error) {

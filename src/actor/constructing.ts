@@ -1,31 +1,34 @@
-import type { Token } from '../determinism/index.js'
+import type { InjectionToken } from 'tsyringe'
+import type { Actor } from './actor.js'
 import type { ActorContext } from './context.js'
+import type { ActorType } from './protocol.js'
 
-/** Resolves a token for the actor under construction. */
-export type Resolve = <T>(token: Token<T>) => T
-
-const outside: Resolve = () => {
-  throw new Error('no actor is under construction')
+/** A container, as one actor's constructor sees it. */
+export interface Scope {
+  resolve<T>(token: InjectionToken<T>): T
 }
+
+/** Makes the scope of an actor under construction; called only when something is injected. */
+export type ScopeOf = (context: ActorContext) => Scope
 
 /**
  * The actor under construction. JavaScript constructors take no hidden argument, and construction is synchronous, so
  * one mutable record does: set around `new`, restored after.
  */
-export const constructing: { context: ActorContext | undefined; resolve: Resolve } = {
+export const constructing: { context: ActorContext | undefined; scopeOf: ScopeOf | undefined } = {
   context: undefined,
-  resolve: outside,
+  scopeOf: undefined,
 }
 
-/** Runs `construct` with the given context and resolver in place. */
-export function withConstruction<T>(context: ActorContext, resolve: Resolve, construct: () => T): T {
-  const { context: outerContext, resolve: outerResolve } = constructing
+/** Constructs an actor with its context in place and its constructor parameters injected. */
+export function constructActor(type: ActorType, context: ActorContext, scopeOf: ScopeOf): Actor {
+  const { context: outerContext, scopeOf: outerScopeOf } = constructing
   constructing.context = context
-  constructing.resolve = resolve
+  constructing.scopeOf = scopeOf
   try {
-    return construct()
+    return type.injected ? scopeOf(context).resolve<Actor>(type.ctor) : new type.ctor()
   } finally {
     constructing.context = outerContext
-    constructing.resolve = outerResolve
+    constructing.scopeOf = outerScopeOf
   }
 }

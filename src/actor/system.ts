@@ -35,7 +35,7 @@ export interface ActorSystem extends AskEnvironment {
   /** Numbers incarnations; grows. */
   nextIncarnation(): number
   /** Constructs an actor, its constructor parameters injected. */
-  construct(incarnation: LocalIncarnation, cell: Cell): Actor
+  construct(incarnation: LocalIncarnation): Actor
   /** The host of an isolated actor's next incarnation; undefined for one that runs inline. */
   host(cell: Cell): Host | undefined
   /** Supervises the children of one incarnation. */
@@ -49,7 +49,7 @@ export interface ActorSystem extends AskEnvironment {
   /** A payload as it would arrive after a journey: for strictPayloads. `what` names it in reports. Throws ERR_PAYLOAD. */
   transmit(payload: unknown, packed: boolean, what: string): unknown
   /** A message for an isolated actor as its host takes it. Throws ERR_PAYLOAD. */
-  seal(handler: HandlerEntry, payload: unknown): Uint8Array
+  seal(handler: HandlerEntry, payload: unknown): unknown
   deadLetter(path: string, message: string, sender: string | undefined, cause: string): void
   suppressed(path: string, error: unknown): void
   /** The root gave up, or a significant top-level actor ended: so does the whole runtime. */

@@ -4,7 +4,7 @@ import { Actor } from '../actor/actor.js'
 import { AskDeadlines } from '../actor/ask-deadlines.js'
 import { Cell } from '../actor/cell.js'
 import { DEFAULT_CHILD_SPEC } from '../actor/child-spec.js'
-import { withConstruction } from '../actor/constructing.js'
+import { constructActor } from '../actor/constructing.js'
 import { ActorContext, Args } from '../actor/context.js'
 import type { DeathReason } from '../actor/death.js'
 import { Dispatcher } from '../actor/dispatcher.js'
@@ -30,7 +30,7 @@ import { AbsentTarget } from './absent-target.js'
 import type { RuntimeOptions } from './options.js'
 import { refHooks } from './ref-hooks.js'
 import { ThreadHost } from './thread-host.js'
-import { packArgs } from './thread-protocol.js'
+import { seal, type SealedMessage } from './thread-protocol.js'
 
 class Root extends Actor {}
 
@@ -85,28 +85,15 @@ export class Runtime implements ActorSystem {
     return ++this.#incarnations
   }
 
-  construct(incarnation: LocalIncarnation, cell: Cell): Actor {
-    const { ctor, injected } = cell.type
-    if (!injected) {
-      return withConstruction(
-        incarnation,
-        token => this.#scope(incarnation, cell).resolve(token),
-        () => new ctor(),
-      )
-    }
-    const scope = this.#scope(incarnation, cell)
-    return withConstruction(
-      incarnation,
-      token => scope.resolve(token),
-      () => scope.resolve(ctor),
-    )
+  construct(incarnation: LocalIncarnation): Actor {
+    return constructActor(incarnation.cell.type, incarnation, this.#scopeOf)
   }
 
-  /** The container as one actor's constructor sees it. */
-  #scope(incarnation: LocalIncarnation, cell: Cell): DependencyContainer {
+  readonly #scopeOf = (context: ActorContext): DependencyContainer => {
     const scope = this.container.createChildContainer()
-    scope.register(ActorContext, { useValue: incarnation })
-    const args = bindArgs(cell.args, incarnation)
+    scope.register(ActorContext, { useValue: context })
+    const incarnation = context as LocalIncarnation
+    const args = bindArgs(incarnation.cell.args, incarnation)
     // a factory, since the container takes an undefined value for none
     scope.register(Args, { useFactory: () => args })
     return scope
@@ -156,9 +143,9 @@ export class Runtime implements ActorSystem {
     )
   }
 
-  seal(handler: HandlerEntry, payload: unknown): Uint8Array {
+  seal(handler: HandlerEntry, payload: unknown): SealedMessage {
     const args = handler.packed ? (payload as unknown[]) : payload === undefined ? [] : [payload]
-    return packArgs(handler.name, args, this.hooks)
+    return seal(handler.name, args, this.hooks)
   }
 
   lateReply(path: string, message: string): void {

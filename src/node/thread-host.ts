@@ -7,7 +7,7 @@ import type { Host } from '../actor/host.js'
 import type { HandlerEntry } from '../actor/protocol.js'
 import { spawnThread } from './thread-boot.js'
 import {
-  packArgs,
+  seal,
   packReason,
   transferable,
   type StartBody,
@@ -82,7 +82,7 @@ export class ThreadHost implements Host {
       })),
       seed: incarnation?.random.below(2 ** 32) ?? 0,
       cause: cause.kind === 'spawned' ? cause : { ...cause, reason: packReason(cause.reason) },
-      args: packArgs('', [this.#cell.args], this.#runtime.hooks),
+      args: seal('', [this.#cell.args], this.#runtime.hooks),
       control: this.#control.buffer,
     }
     const thread = spawnThread({

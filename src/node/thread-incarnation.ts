@@ -5,7 +5,7 @@ import type { Actor, ActorClass } from '../actor/actor.js'
 import type { AskOptions } from '../actor/ask.js'
 import type { ChainLink } from '../actor/chain.js'
 import type { SpawnOptions } from '../actor/child-spec.js'
-import { withConstruction } from '../actor/constructing.js'
+import { constructActor } from '../actor/constructing.js'
 import { ActorContext, Args, type Fence } from '../actor/context.js'
 import type { Terminated } from '../actor/death.js'
 import type { DeferredReply } from '../actor/deferred-reply.js'
@@ -19,10 +19,11 @@ import type { ValueHooks } from '../wire/index.js'
 import { refHooks } from './ref-hooks.js'
 import { ThreadDeferredReply } from './thread-deferred-reply.js'
 import {
-  packArgs,
+  seal,
   packValue,
   transferable,
-  unpackArgs,
+  type SealedMessage,
+  unseal,
   unpackCause,
   unpackReason,
   unpackValue,
@@ -34,7 +35,7 @@ import {
   type ThreadTag,
 } from './thread-protocol.js'
 
-type Post = (message: ThreadMessage, transfer: ArrayBuffer[]) => void
+type Post = (message: ThreadMessage, transfer: ArrayBuffer[] | undefined) => void
 
 /**
  * An isolated actor's incarnation, in its thread: the instance and its context. Whatever the context does is asked of
@@ -81,13 +82,8 @@ export class ThreadIncarnation implements ActorContext, Sender {
 
   start(id: number, { args, cause }: StartBody): void {
     this.#answer(id, () => {
-      const scope = this.#scope(bindArgs(unpackArgs(args, this.#hooks).args[0], this))
-      const { ctor, injected } = this.#type
-      this.#instance = withConstruction(
-        this,
-        token => scope.resolve(token),
-        () => (injected ? scope.resolve(ctor) : new ctor()),
-      )
+      const bound = bindArgs(unseal(args, this.#hooks).args[0], this)
+      this.#instance = constructActor(this.#type, this, () => this.#scope(bound))
       return this.#instance.onStart?.(unpackCause(cause))
     })
   }
@@ -96,7 +92,7 @@ export class ThreadIncarnation implements ActorContext, Sender {
     switch (tag) {
       case 'tell':
       case 'ask':
-        this.#message(id, tag === 'ask', body as Uint8Array)
+        this.#message(id, tag === 'ask', body as SealedMessage)
         break
       case 'terminated':
         this.#answer(id, () => {
@@ -138,10 +134,10 @@ export class ThreadIncarnation implements ActorContext, Sender {
   }
 
   /** A message that its class does not know, or that its schema refuses, is the sender's error: the actor lives. */
-  #message(id: number, asked: boolean, frame: Uint8Array): void {
+  #message(id: number, asked: boolean, sealed: SealedMessage): void {
     let message: Inbound
     try {
-      const { name, args } = unpackArgs(frame, this.#hooks)
+      const { name, args } = unseal(sealed, this.#hooks)
       message = inbound(this.#type, name, args)
     } catch (error) {
       this.#send('refused', id, errorInfo(error))
@@ -200,7 +196,7 @@ export class ThreadIncarnation implements ActorContext, Sender {
       type: registered.name,
       module: registered.module,
       options: rest,
-      args: packArgs('', [args], this.#hooks),
+      args: seal('', [args], this.#hooks),
     }
     const child = (await this.#request('spawn', body)) as ActorName
     this.#children.set(child.path, child)
@@ -299,7 +295,7 @@ export class ThreadIncarnation implements ActorContext, Sender {
       const id = ++this.#lastId
       const onAbort = (): void => this.#send('abort-ask', id)
       signal?.addEventListener('abort', onAbort, { once: true })
-      return this.#request('send-ask', { path, frame: this.#frame(handler, payload), timeoutMs }, id)
+      return this.#request('send-ask', { path, message: this.#seal(handler, payload), timeoutMs }, id)
         .then(body => unpackValue(body, this.#hooks))
         .finally(() => signal?.removeEventListener('abort', onAbort))
     }
@@ -309,15 +305,15 @@ export class ThreadIncarnation implements ActorContext, Sender {
     return {
       path,
       ask,
-      tell: (handler, payload) => this.#send('send-tell', 0, { path, frame: this.#frame(handler, payload) }),
+      tell: (handler, payload) => this.#send('send-tell', 0, { path, message: this.#seal(handler, payload) }),
       watch: notHere,
       unwatch: notHere,
     }
   }
 
-  #frame(handler: HandlerEntry, payload: unknown): Uint8Array {
+  #seal(handler: HandlerEntry, payload: unknown): SealedMessage {
     const args = handler.packed ? (payload as unknown[]) : payload === undefined ? [] : [payload]
-    return packArgs(handler.name, args, this.#hooks)
+    return seal(handler.name, args, this.#hooks)
   }
 
   #refTo({ path, type }: ActorName): ActorRef {

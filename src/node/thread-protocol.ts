@@ -12,8 +12,8 @@ export type ThreadMessage = readonly [tag: ThreadTag, id: number, body?: unknown
 export type ThreadTag =
   // to the thread: answered with 'value' or 'error'
   | 'start' // body: StartBody
-  | 'tell' // body: frame
-  | 'ask' // body: frame
+  | 'tell' // body: SealedMessage
+  | 'ask' // body: SealedMessage
   | 'terminated' // body: TerminatedBody
   | 'callback' // id of a callback of the thread's in the body
   | 'stop' // body: ReasonData
@@ -48,16 +48,16 @@ export type ThreadTag =
 
 export interface SendBody {
   readonly path: string
-  readonly frame: Uint8Array
+  readonly message: SealedMessage
   readonly timeoutMs?: number | undefined
 }
 
 export interface SpawnBody {
   readonly type: string
   readonly module: string | undefined
-  /** Spawn options less `args`, which travel as a frame of one argument. */
+  /** Spawn options less `args`. */
   readonly options: Readonly<Record<string, unknown>>
-  readonly args: Uint8Array
+  readonly args: SealedMessage
 }
 
 /** What a spawned or adopted child is known by in the thread. */
@@ -91,8 +91,8 @@ export interface StartBody {
   readonly children: readonly ActorName[]
   readonly seed: number
   readonly cause: CauseData
-  /** The spawn's `args` as a frame of one argument. */
-  readonly args: Uint8Array
+  /** The spawn's `args`, as a message's one argument. */
+  readonly args: SealedMessage
   /** One word: 1 once the incarnation begins to end. Seen also by code that blocks its event loop. */
   readonly control: SharedArrayBuffer
 }
@@ -101,34 +101,55 @@ export interface StartBody {
 const TRANSFER_BYTES = 64 * 1024
 
 /** The buffers among these that are worth handing over: nobody here uses them afterwards. */
-export function transferable(frame: unknown): ArrayBuffer[] {
+export function transferable(frame: unknown): ArrayBuffer[] | undefined {
   return frame instanceof Uint8Array &&
     frame.byteLength >= TRANSFER_BYTES &&
     frame.buffer instanceof ArrayBuffer
     ? [frame.buffer]
-    : []
+    : undefined
+}
+
+/** Is it the same value after a structured clone as after the codec? Then it can do without a frame. */
+function isPrimitive(value: unknown): boolean {
+  return (
+    value === undefined ||
+    value === null ||
+    typeof value === 'number' ||
+    typeof value === 'string' ||
+    typeof value === 'boolean'
+  )
 }
 
 /** A value for the body of 'value': primitives as they are, the rest as a frame. */
 export function packValue(value: unknown, hooks: ValueHooks): unknown {
-  if (value === undefined || value === null || typeof value === 'number' || typeof value === 'boolean')
-    return value
-  if (typeof value === 'string') return value
-  return packArgs('', [value], hooks)
+  return isPrimitive(value) ? value : sealFrame('', [value], hooks)
 }
 
 export function unpackValue(body: unknown, hooks: ValueHooks): unknown {
-  return body instanceof Uint8Array ? unpackArgs(body, hooks).args[0] : body
+  return body instanceof Uint8Array ? decodeFrame(body, hooks).args[0] : body
 }
 
-/** A message as a frame of its own bytes: a posted view takes its whole buffer along, and so would `slice`. */
-export function packArgs(name: string, args: readonly unknown[], hooks: ValueHooks): Uint8Array {
+/**
+ * A message that waits for its thread: a frame; or its name and arguments where those are primitives, which saves a
+ * quarter of the round trip.
+ */
+export type SealedMessage = Uint8Array | readonly [name: string, ...args: unknown[]]
+
+/** @throws ERR_PAYLOAD naming the path to an argument that cannot be sent */
+export function seal(name: string, args: readonly unknown[], hooks: ValueHooks): SealedMessage {
+  return args.every(isPrimitive) ? [name, ...args] : sealFrame(name, args, hooks)
+}
+
+export function unseal(message: SealedMessage, hooks: ValueHooks): { name: string; args: unknown[] } {
+  if (message instanceof Uint8Array) return decodeFrame(message, hooks)
+  const [name, ...args] = message
+  return { name, args }
+}
+
+/** A frame of its own bytes: a posted view takes its whole buffer along, and so would `slice`. */
+function sealFrame(name: string, args: readonly unknown[], hooks: ValueHooks): Uint8Array {
   const frame = encodeFrame({ kind: 'tell', target: '/' }, name, args, hooks)
   return frame.byteLength === frame.buffer.byteLength ? frame : new Uint8Array(frame)
-}
-
-export function unpackArgs(frame: Uint8Array, hooks: ValueHooks): { name: string; args: unknown[] } {
-  return decodeFrame(frame, hooks)
 }
 
 export function packReason(reason: { kind: string; cause?: unknown; node?: string }): ReasonData {

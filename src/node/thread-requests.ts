@@ -12,7 +12,7 @@ import { ActorRef, type RefTarget } from '../actor/ref.js'
 import type { Runtime } from './runtime.js'
 import {
   packValue,
-  unpackArgs,
+  unseal,
   unpackValue,
   type SendBody,
   type SpawnBody,
@@ -128,8 +128,8 @@ export class ThreadRequests {
     }
   }
 
-  #tell(incarnation: LocalIncarnation, { path, frame }: SendBody): void {
-    const { name, args } = unpackArgs(frame, this.#runtime.hooks)
+  #tell(incarnation: LocalIncarnation, { path, message }: SendBody): void {
+    const { name, args } = unseal(message, this.#runtime.hooks)
     try {
       const target = this.#runtime.resolve(path)
       const { handler, payload } = entering(target, name, args)
@@ -143,9 +143,9 @@ export class ThreadRequests {
   async #ask(
     incarnation: LocalIncarnation,
     id: number,
-    { path, frame, timeoutMs }: SendBody,
+    { path, message, timeoutMs }: SendBody,
   ): Promise<unknown> {
-    const { name, args } = unpackArgs(frame, this.#runtime.hooks)
+    const { name, args } = unseal(message, this.#runtime.hooks)
     const target = this.#runtime.resolve(path)
     const { handler, payload } = entering(target, name, args)
     const controller = new AbortController()
@@ -162,7 +162,7 @@ export class ThreadRequests {
     const registered = typeByName(type) ?? (await load(type, module))
     const child = await this.#cell.spawnChild(
       registered,
-      { ...(options as unknown as SpawnOptions), args: unpackArgs(args, this.#runtime.hooks).args[0] },
+      { ...(options as unknown as SpawnOptions), args: unseal(args, this.#runtime.hooks).args[0] },
       incarnation.link(),
     )
     child.watch({

@@ -63,16 +63,22 @@ export class Troupe implements AsyncDisposable {
    * @throws ERR_ACTOR_NAME, ERR_NAME_TAKEN, ERR_ACTOR_TYPE, ERR_INVALID_OPTION; ERR_ACTOR_START with the cause when it
    * failed to start; ERR_CLOSED
    */
-  async spawn<A extends Actor>(type: ActorClass<A>, options: SpawnOptions): Promise<ActorRef<A>> {
-    this.#open()
-    const registered = typeOf(type)
-    const child = this.runtime.root.spawnChild(registered, options, undefined)
-    return new ActorRef<A>(child instanceof Cell ? child : await child, registered, undefined)
+  spawn<A extends Actor>(type: ActorClass<A>, options: SpawnOptions): Promise<ActorRef<A>> {
+    // no async function: the object behind one weighs as much as the actor
+    try {
+      this.#open()
+      const registered = typeOf(type)
+      const child = this.runtime.root.spawnChild(registered, options, undefined)
+      const ref = (cell: Cell): ActorRef<A> => new ActorRef<A>(cell, registered, undefined)
+      return child instanceof Cell ? Promise.resolve(ref(child)) : child.then(ref)
+    } catch (error) {
+      return Promise.reject(error as Error)
+    }
   }
 
   /** Stops an actor; resolves once it is gone. It is not restarted. */
-  async stop(ref: ActorRef): Promise<void> {
-    await this.#find(ref)?.stop()
+  stop(ref: ActorRef): Promise<void> {
+    return this.#find(ref)?.stop() ?? Promise.resolve()
   }
 
   /** Ends an actor without its hooks, as a crash would; its child spec decides whether it is started again. */
