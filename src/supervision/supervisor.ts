@@ -52,7 +52,7 @@ export class Supervisor implements ChildSupervisor {
       directive = this.#directive(child, reason)
     } catch (error) {
       // nobody can say what is to become of the child: that is this supervisor's failure
-      this.#owner.failed(error)
+      this.#failOwner(error)
       return
     }
     switch (directive) {
@@ -63,7 +63,7 @@ export class Supervisor implements ChildSupervisor {
         this.#stop(child, reason)
         return
       case 'escalate':
-        this.#owner.failed(
+        this.#failOwner(
           new TroupeError(
             'ERR_ACTOR_FAILED',
             `${child.path} failed, and ${this.#owner.path} escalates that`,
@@ -150,7 +150,7 @@ export class Supervisor implements ChildSupervisor {
 
   #giveUp(child: Cell, reason: DeathReason, count: number): void {
     const { maxRestarts, withinMs } = this.#options
-    this.#owner.failed(
+    this.#failOwner(
       new TroupeError(
         'ERR_RESTART_INTENSITY',
         `${child.path} ended (${reason.kind}) ${count} times within ${withinMs} ms, and ${this.#owner.path} allows ${maxRestarts} restarts`,
@@ -160,6 +160,12 @@ export class Supervisor implements ChildSupervisor {
         },
       ),
     )
+  }
+
+  /** The owner cannot go on as it is, with a child that nobody starts again: its incarnation ends, whatever is decided. */
+  #failOwner(error: unknown): void {
+    this.#owner.incarnation?.beginEnd()
+    this.#owner.failed(error)
   }
 
   async #work(): Promise<void> {

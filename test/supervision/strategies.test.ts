@@ -292,6 +292,21 @@ t.test('a decider is not asked about kills; resume restarts what has no instance
   t.same(restarts(staged), [2], 'the restart after the kill failed, and was not resumed')
 })
 
+t.test('a parent that gave up on a child is restarted, also where its failures are resumed', async t => {
+  const escalating = supervising({ decide: () => 'escalate' })
+  const impatient = supervising({ maxRestarts: 0 })
+  const undecided = supervising({ decide: () => 'ignore' as Directive })
+  for (const type of [escalating, impatient, undecided]) {
+    const { troupe, probe } = await stage(t, { supervision: { decide: () => 'resume', maxRestarts: 1 } })
+    await troupe.spawn(type, { name: 'p', args: { probe, children: [{ name: 'a' }] } })
+    const a = troupe.lookup(Subject, '/p/a')
+    await t.rejects(a.ask.fail('now'), { code: 'ERR_ACTOR_FAILED' })
+    const parent = () => troupe.inspect().children[1]
+    await until(() => parent()?.restarts === 1 && parent()?.state === 'running')
+    t.equal(await a.ask.count(), 0, 'the child is there again')
+  }
+})
+
 t.test('a decider that throws, or decides nothing, fails its supervisor', async t => {
   const broken = [
     [
