@@ -32,6 +32,8 @@ async function start(id: number, body: StartBody): Promise<void> {
       },
     )
   }
+  // from here on what ends the thread is no longer the module's loading
+  port?.postMessage(['loaded', 0] satisfies ThreadMessage)
   incarnation = new ThreadIncarnation(type, body, (message, transfer) => port?.postMessage(message, transfer))
   incarnation.start(id, body)
   for (const message of early) incarnation.handle(message)

@@ -1,5 +1,5 @@
 import type { Worker } from 'node:worker_threads'
-import { errorFromInfo, errorInfo, TroupeError, type ErrorInfo } from '../errors.js'
+import { errorFromInfo, errorInfo, hasCode, TroupeError, type ErrorInfo } from '../errors.js'
 import type { Cell } from '../actor/cell.js'
 import type { DeathReason, StartCause, Terminated } from '../actor/death.js'
 import type { Delivery } from '../actor/delivery.js'
@@ -48,7 +48,8 @@ export class ThreadHost implements Host {
   readonly #control = new Int32Array(new SharedArrayBuffer(4))
   readonly #waiting = new Map<number, Waiting>()
   #thread: Worker | undefined
-  #ready = false
+  /** The class's module has been. */
+  #loaded = false
   lost: TroupeError | undefined
   #lastId = 0
 
@@ -105,7 +106,6 @@ export class ThreadHost implements Host {
       )
     })
     await this.#call('start', body)
-    this.#ready = true
   }
 
   invoke(handler: HandlerEntry, payload: unknown, delivery: Delivery | undefined): Promise<unknown> {
@@ -176,7 +176,8 @@ export class ThreadHost implements Host {
         const error = errorFromInfo(body as ErrorInfo)
         waiting?.reject(tag === 'error' ? error : new RefusedMessage(error))
       }
-    } else if (this.lost === undefined) {
+    } else if (tag === 'loaded') this.#loaded = true
+    else if (this.lost === undefined) {
       try {
         this.#requests.handle(message)
       } catch (error) {
@@ -206,7 +207,13 @@ export class ThreadHost implements Host {
         cause: error,
       })
     }
-    return this.#ready
+    if (hasCode(error, 'ERR_NOT_LOADABLE')) {
+      return new TroupeError('ERR_NOT_LOADABLE', `the thread of ${path} found no such class`, {
+        data,
+        cause: error,
+      })
+    }
+    return this.#loaded
       ? new TroupeError('ERR_THREAD_FAILED', `the thread of ${path} failed outside any handler`, {
           data,
           cause: error,

@@ -30,6 +30,7 @@ export type ThreadTag =
   | 'spawn' // body: SpawnBody
   | 'stop-child' // body: path
   // from the thread: not answered
+  | 'loaded'
   | 'send-tell' // body: SendBody
   | 'abort-ask' // id of the ask
   | 'kill-child' // body: path

@@ -16,10 +16,10 @@ import {
 import type { Probe } from './probe.js'
 
 /**
- * How a constructor or hook behaves: throws, rejects, never ends, waits at the gate of that name, or does what an actor
+ * How a constructor or hook behaves: throws, rejects, never ends, throws outside of itself, waits at the gate of that name, or does what an actor
  * that ends must not do.
  */
-export type Behaviour = 'throw' | 'reject' | 'hang' | 'act' | `wait ${string}` | undefined
+export type Behaviour = 'throw' | 'reject' | 'hang' | 'stray' | 'act' | `wait ${string}` | undefined
 
 export interface SubjectArgs {
   readonly probe: ActorRef<Probe>
@@ -355,7 +355,12 @@ export class Subject extends Actor {
     if (behaviour === 'throw') throw new Error(`${where} threw`)
     if (behaviour === 'reject') return Promise.reject(new Error(`${where} rejected`))
     if (behaviour === 'act') return this.#act(where)
-    if (behaviour === 'hang') return new Promise(() => undefined)
+    if (behaviour === 'stray') {
+      setTimeout(() => {
+        throw new Error(`${where} went astray`)
+      }, 1)
+    }
+    if (behaviour === 'hang' || behaviour === 'stray') return new Promise(() => undefined)
     return this.#args.probe.ask.pass(behaviour.slice('wait '.length))
   }
 }
