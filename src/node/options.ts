@@ -6,7 +6,7 @@ import type { Clock, Random, Scheduler, Token } from '../determinism/index.js'
 import type { Transport } from '../transport/port.js'
 import type { Membership } from './membership.js'
 import { compileRemoting, type RemotingLimits, type RemotingOptions } from './remoting/options.js'
-import { compileSupervision, type Supervision, type SupervisionOptions } from '../supervision/index.js'
+import { supervisionSchema, type SupervisionOptions } from '../supervision/index.js'
 
 /** A service for actors' constructors: `constructor(@inject(Token) service: Service)`. */
 export interface Provider<T = unknown> {
@@ -63,6 +63,14 @@ const hasMethods =
 const method = <T>(...names: string[]) =>
   z.custom<T>(hasMethods(...names), `expected an object with ${names.join(', ')}`).optional()
 
+const provider = z.strictObject({
+  token: z.custom<Provider['token']>(
+    value => typeof value === 'symbol' || typeof value === 'function',
+    'expected a token made with token(), or a class',
+  ),
+  value: z.custom<unknown>(value => value !== undefined, 'expected the service'),
+})
+
 const schema = z.strictObject({
   name: z
     .string()
@@ -71,8 +79,8 @@ const schema = z.strictObject({
   seed: z.number().int().min(0).max(0xffffffff).optional(),
   askTimeoutMs: z.number().positive().default(DEFAULT_ASK_TIMEOUT_MS),
   strictPayloads: z.boolean().default(false),
-  supervision: z.custom<SupervisionOptions>().default({}),
-  provide: z.array(z.custom<Provider>(value => typeof value === 'object' && value !== null)).default([]),
+  supervision: supervisionSchema.prefault({}),
+  provide: z.array(provider).default([]),
   log: method<Logger>('debug', 'info', 'warn', 'error'),
   cluster: z
     .strictObject({
@@ -90,8 +98,7 @@ const schema = z.strictObject({
 })
 
 /** Runtime options with their defaults. */
-export type RuntimeOptions = Omit<z.output<typeof schema>, 'supervision' | 'cluster'> & {
-  readonly supervision: Supervision
+export type RuntimeOptions = Omit<z.output<typeof schema>, 'cluster'> & {
   readonly cluster: CompiledCluster | undefined
 }
 
@@ -107,7 +114,6 @@ export function compileOptions(options: TroupeOptions): RuntimeOptions {
   const { cluster } = given
   return {
     ...given,
-    supervision: compileSupervision(given.supervision),
     cluster: cluster && {
       transport: cluster.transport,
       membership: cluster.membership,

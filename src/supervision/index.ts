@@ -7,6 +7,7 @@ export {
   DEFAULT_MAX_RESTARTS,
   DEFAULT_WITHIN_MS,
   supervisionOf,
+  supervisionSchema,
   type BackoffOptions,
   type Directive,
   type FailedChild,

@@ -66,7 +66,8 @@ export const DEFAULT_BACKOFF_JITTER = 0.2
 /** Jitter can double a wait, and then it must still be one that timers can hold. */
 const MAX_BACKOFF_MS = Math.floor(MAX_DELAY_MS / 2)
 
-const schema = z.strictObject({
+/** What is accepted, with the defaults. */
+export const supervisionSchema = z.strictObject({
   strategy: z.enum(['one-for-one', 'one-for-all', 'rest-for-one']).default('one-for-one'),
   maxRestarts: z.number().int().min(0).default(DEFAULT_MAX_RESTARTS),
   withinMs: z.number().positive().default(DEFAULT_WITHIN_MS),
@@ -88,11 +89,11 @@ const schema = z.strictObject({
 })
 
 /** Supervision options with their defaults. */
-export type Supervision = z.output<typeof schema>
+export type Supervision = z.output<typeof supervisionSchema>
 
 /** @throws ERR_INVALID_OPTION naming the option */
 export function compileSupervision(options: SupervisionOptions): Supervision {
-  return parseOptions(schema, options, 'supervision option')
+  return parseOptions(supervisionSchema, options, 'supervision option')
 }
 
 export const DEFAULT_SUPERVISION: Supervision = compileSupervision({})

@@ -8,6 +8,7 @@ import {
   Rejected,
   type ActorRef,
   type DeferredReply,
+  type Fence,
   type SpawnOptions,
   type StartCause,
   type DeathReason,
@@ -169,6 +170,14 @@ export class Subject extends Actor {
   @handles() async stopsWhen(gate: string): Promise<void> {
     this.ctx.signal.addEventListener('abort', () => this.#note('signal aborts'))
     await this.#args.probe.ask.pass(gate)
+  }
+
+  @handles() random(count: number): number[] {
+    return Array.from({ length: count }, () => this.ctx.random.next())
+  }
+
+  @handles() fence(): Fence {
+    return this.ctx.fence
   }
 
   // refs
