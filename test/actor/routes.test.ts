@@ -28,8 +28,8 @@ class Member extends Actor {
   }
   /** Not a message, since the actor is busy when it is needed. */
   static release(member: ActorRef<Member>, troupe: Troupe): void {
-    const cell = troupe.runtime.find(member.path)
-    ;(cell?.incarnation?.instance as Member | undefined)?.#release?.()
+    const instance = troupe.runtime.find(member.path)?.incarnation?.instance
+    if (instance instanceof Member) instance.#release?.()
   }
 }
 
