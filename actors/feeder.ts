@@ -5,6 +5,7 @@ import {
   handles,
   inject,
   openDataset,
+  TroupeError,
   type DatasetReply,
   type DatasetRequest,
   type DatasetSource,
@@ -56,7 +57,7 @@ export class Feeder extends Actor {
     )
   }
 
-  /** Opens a dataset for a worker; rings of its earlier incarnations are closed. */
+  /** Opens a dataset for a worker; rings of its earlier incarnations are closed, and theirs are refused. */
   @handles() open(rank: number, incarnation: number, request: DatasetRequest): DeferredReply<DatasetReply> {
     const reply = this.ctx.deferReply<DatasetReply>()
     this.ctx.pipeToSelf(
@@ -118,7 +119,15 @@ export class Feeder extends Actor {
   #customer(rank: number, incarnation: number): Customer {
     const known = this.#customers.get(rank)
     if (known?.incarnation === incarnation) return known
-    if (known !== undefined) dismiss(known)
+    if (known !== undefined) {
+      if (incarnation < known.incarnation) {
+        throw new TroupeError(
+          'ERR_STALE_INCARNATION',
+          `incarnation ${incarnation} of rank ${rank} asks for a dataset after its successor ${known.incarnation}`,
+        )
+      }
+      dismiss(known)
+    }
     const customer = { incarnation, feeds: [], listeners: [] }
     this.#customers.set(rank, customer)
     return customer

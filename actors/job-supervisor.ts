@@ -57,15 +57,17 @@ export class JobSupervisor extends Actor {
   #readers: { readonly from: number; readonly reply: DeferredReply<EventBatch<JobEvent>> }[] = []
   readonly #servers: ActorRef<ParameterServer>[] = []
   readonly #workers: ActorRef<Worker>[] = []
-  /** Kills that have happened, by their text. */
-  readonly #killed = new Set<string>()
+  /** Kills that have not happened yet. */
+  readonly #killsLeft: KillSpec[]
   /** Workers that are being started again after a planned kill. */
   readonly #planned = new Set<string>()
   readonly #results = new Map<number, unknown>()
+  #done = false
 
   constructor(@inject(Args) spec: JobSpec) {
     super()
     this.#spec = spec
+    this.#killsLeft = [...spec.kills]
     this.#progress = new JobProgress(spec, this.ctx.clock.monotonic())
   }
 
@@ -116,7 +118,7 @@ export class JobSupervisor extends Actor {
   // told by workers
 
   @handles() killsLeft(rank: number): KillSpec[] {
-    return this.#spec.kills.filter(({ actor, text }) => actor === workerName(rank) && !this.#killed.has(text))
+    return this.#killsLeft.filter(({ actor }) => actor === workerName(rank))
   }
 
   @handles() programSays(rank: number, notice: ProgramNotice): void {
@@ -167,9 +169,8 @@ export class JobSupervisor extends Actor {
     if (this.#results.size < this.#spec.workers) return
     this.ctx.pipeToSelf(this.#outcome(), ({ hash, phases }) => {
       const outcome = { result: this.#results.get(0), weightsSha256: hash, phases }
-      for (const kill of this.#spec.kills)
-        if (!this.#killed.has(kill.text))
-          this.#warn(`the kill ${kill.text} never happened: the job ended before`)
+      for (const { text } of this.#killsLeft)
+        this.#warn(`the kill ${text} never happened: the job ended before`)
       this.#emit(this.#progress.done(outcome, this.ctx.clock.monotonic()))
     })
   }
@@ -189,7 +190,8 @@ export class JobSupervisor extends Actor {
 
   #kill(rank: number, kill: KillSpec): void {
     const name = workerName(rank)
-    this.#killed.add(kill.text)
+    const at = this.#killsLeft.findIndex(({ text }) => text === kill.text)
+    if (at !== -1) this.#killsLeft.splice(at, 1)
     this.#planned.add(name)
     this.#emit(this.#progress.failed(name, 'killed', kill, this.ctx.clock.monotonic()))
     this.ctx.kill(this.#workers[rank]!)
@@ -225,8 +227,10 @@ export class JobSupervisor extends Actor {
   }
 
   #emit(...events: JobEvent[]): void {
-    if (events.length === 0) return
+    // Nothing comes after `done`, such as the return of a worker that was killed after its program had ended.
+    if (events.length === 0 || this.#done) return
     for (const event of events) this.#events.append(event)
+    this.#done = events.at(-1)!.event === 'done'
     const readers = this.#readers
     this.#readers = []
     for (const { from, reply } of readers) reply.resolve(this.#events.read(from))

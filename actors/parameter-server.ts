@@ -4,6 +4,7 @@ import {
   Args,
   handles,
   inject,
+  TroupeError,
   type ActorRef,
   type DeferredReply,
   type OnceReply,
@@ -80,9 +81,20 @@ export class ParameterServer extends Actor {
   ): DeferredReply<SharedArrayBuffer> {
     const reply = this.ctx.deferReply<SharedArrayBuffer>()
     const attach = (): void => settle(reply, () => this.#shard.attach(rank, model, region).buffer)
-    if (this.#shard.defined) attach()
+    if (this.#shard.defined || this.#shard.finished(0)) attach()
     else this.#attaching.push(attach)
     return reply
+  }
+
+  /** A worker's program has returned: who waits for something from it waits in vain. */
+  @handles() finished(rank: number, incarnation: number): void {
+    this.#shard.finish(rank, incarnation)
+    if (this.#shard.finished(0)) {
+      this.#attachWaiting()
+      for (const [key, replies] of this.#awaited) for (const reply of replies) reply.reject(chiefEnded(key))
+      this.#awaited.clear()
+    }
+    this.rung()
   }
 
   /** Workers have pushed. */
@@ -126,6 +138,10 @@ export class ParameterServer extends Actor {
     if (this.#kept.has(key)) return { found: true, value: this.#kept.get(key) }
     if (!wait) return { found: false }
     const reply = this.ctx.deferReply<OnceReply>()
+    if (this.#shard.finished(0)) {
+      reply.reject(chiefEnded(key))
+      return reply
+    }
     this.#awaited.set(key, [...(this.#awaited.get(key) ?? []), reply])
     return reply
   }
@@ -145,6 +161,10 @@ export class ParameterServer extends Actor {
       if (!signal.aborted) self.tell.rung()
     })
     signal.addEventListener('abort', () => listener.stop(), { once: true })
+    this.#attachWaiting()
+  }
+
+  #attachWaiting(): void {
     const waiting = this.#attaching
     this.#attaching = []
     for (const attach of waiting) attach()
@@ -156,6 +176,13 @@ export class ParameterServer extends Actor {
     settle(reply, work)
     return reply
   }
+}
+
+function chiefEnded(key: string): TroupeError {
+  return new TroupeError(
+    'ERR_RANKS_DIVERGED',
+    `a worker waits for ctx.once at ${key} (steps/name/call), but the program of rank 0 ended without it`,
+  )
 }
 
 function settle<T>(reply: DeferredReply<T>, work: () => T): void {

@@ -1,5 +1,6 @@
 import {
   checkKill,
+  defineJob,
   isJobDefinition,
   parseKill,
   TroupeError,
@@ -14,7 +15,7 @@ import { JobSupervisor } from './job-supervisor.js'
 import type { JobSpec } from './job-spec.js'
 
 /** What one run of a job has of its own, over what its definition says. */
-export interface RunJobOptions<Args extends JobArgs = JobArgs> {
+export interface RunJobOptions<Args extends object = JobArgs> {
   /** URL of the module that exports the definition as default: each worker's thread imports it. */
   readonly module: string
   /** Of the job's actors: their paths begin with it. @default 'job' */
@@ -41,7 +42,7 @@ const DEFAULT_JOB_NAME = 'job'
  * const { weightsSha256 } = await job.done
  * @throws ERR_JOB_MODULE, ERR_INVALID_OPTION: nothing runs then
  */
-export async function runJob<Args extends JobArgs>(
+export async function runJob<Args extends object>(
   troupe: Troupe,
   definition: JobDefinition<Args>,
   options: RunJobOptions<Args>,
@@ -51,26 +52,32 @@ export async function runJob<Args extends JobArgs>(
   return new SupervisedJob(spec.name, troupe, supervisor)
 }
 
-function compileSpec<Args extends JobArgs>(
+function compileSpec<Args extends object>(
   definition: JobDefinition<Args>,
   options: RunJobOptions<Args>,
 ): JobSpec {
   if (!isJobDefinition(definition)) {
     throw new TroupeError('ERR_JOB_MODULE', `${options.module} exports no job definition as default`)
   }
-  const { workers = definition.workers, parameterServers = definition.parameterServers, backend } = options
-  const kills = (options.kills ?? definition.kills).map(kill =>
-    typeof kill === 'string' ? parseKill(kill) : kill,
-  )
-  for (const kill of kills) checkKill(kill, { workers, parameterServers })
-  return {
-    name: options.name ?? DEFAULT_JOB_NAME,
-    module: options.module,
+  const { name = DEFAULT_JOB_NAME, module, backend } = options
+  const { args, workers, parameterServers, seed, kills } = defineJob<Args>({
     args: { ...definition.args, ...options.args },
+    workers: options.workers ?? definition.workers,
+    parameterServers: options.parameterServers ?? definition.parameterServers,
+    seed: options.seed ?? definition.seed,
+    kills: (options.kills ?? definition.kills).map(kill => (typeof kill === 'string' ? kill : kill.text)),
+    main: definition.main,
+  })
+  const planned = kills.map(parseKill)
+  for (const kill of planned) checkKill(kill, { workers, parameterServers })
+  return {
+    name,
+    module,
+    args: args as JobArgs,
     workers,
     parameterServers,
-    seed: options.seed ?? definition.seed,
-    kills,
+    seed,
+    kills: planned,
     ...(backend === undefined ? {} : { backend }),
   }
 }

@@ -97,7 +97,8 @@ export class Worker extends Actor {
   @handles() programSays(notice: ProgramNotice): void {
     const { supervisor, rank } = this.#args
     if (notice.tell === 'fault') {
-      this.#reportProgress()
+      // A planned kill is no sign of something wrong, however many there are in one step.
+      this.ctx.progress()
       this.#program?.kill(`by plan, at ${notice.kill.text}`)
     }
     supervisor.tell.programSays(rank, notice)
@@ -107,6 +108,7 @@ export class Worker extends Actor {
   @handles() programEnded(end: ProgramEnd): void {
     const { supervisor, rank } = this.#args
     if (end.kind === 'returned') {
+      for (const server of this.#servers) server.tell.finished(rank, this.ctx.incarnation)
       supervisor.tell.returned(rank, end.result)
       return
     }

@@ -14,7 +14,7 @@ import type { JobContext } from './job-context.js'
 /** Arguments of a job's `main`: from its definition, then from whoever runs it. Plain data. */
 export type JobArgs = Readonly<Record<string, unknown>>
 
-export interface JobOptions<Args extends JobArgs = JobArgs> {
+export interface JobOptions<Args extends object = JobArgs> {
   /** Workers, each a thread that runs `main`. @default 1 */
   readonly workers?: number
   /** Parameter servers, among which the model is divided. @default 1 */
@@ -35,7 +35,7 @@ export interface JobOptions<Args extends JobArgs = JobArgs> {
 const MARK = Symbol.for('troupe.job')
 
 /** A job as {@link defineJob} made it: checked, defaults filled in. */
-export interface JobDefinition<Args extends JobArgs = JobArgs> extends Required<JobOptions<Args>> {
+export interface JobDefinition<Args extends object = JobArgs> extends Required<JobOptions<Args>> {
   readonly [MARK]: true
 }
 
@@ -62,7 +62,7 @@ const schema = z.strictObject({
  * })
  * @throws ERR_INVALID_OPTION
  */
-export function defineJob<Args extends JobArgs = JobArgs>(options: JobOptions<Args>): JobDefinition<Args> {
+export function defineJob<Args extends object = JobArgs>(options: JobOptions<Args>): JobDefinition<Args> {
   const checked = parseOptions(schema, options, 'job option')
   for (const kill of checked.kills) parseKill(kill)
   return { ...(checked as unknown as Required<JobOptions<Args>>), [MARK]: true }

@@ -58,6 +58,8 @@ interface Rank {
   seen: number
   /** The push that was accepted for the open step; its writer may be dead. */
   accepted: ExchangeRegion | undefined
+  /** Its program has ended: no push follows. */
+  finished: boolean
   /** Milliseconds spent by incarnations that are gone. */
   readonly spent: Record<StepPhase, number>
 }
@@ -85,6 +87,7 @@ export class Shard {
       region: undefined,
       seen: -1,
       accepted: undefined,
+      finished: false,
       spent: { data: 0, compute: 0, push: 0, barrier: 0, pull: 0 },
     }))
   }
@@ -119,6 +122,7 @@ export class Shard {
   enlist(rank: number, incarnation: number): number {
     const next = this.#ledger.enlist(rank, incarnation)
     const entry = this.#ranks[rank]!
+    entry.finished = false
     if (entry.region !== undefined && entry.region.incarnation !== incarnation) this.#detach(entry)
     return next
   }
@@ -152,9 +156,16 @@ export class Shard {
   /**
    * Takes the region in which an enlisted worker will push.
    *
-   * @throws ERR_RANKS_DIVERGED if its model is another, ERR_STALE_GENERATION, ERR_STALE_INCARNATION
+   * @throws ERR_RANKS_DIVERGED if its model is another, or the chief ended without one; ERR_STALE_GENERATION,
+   * ERR_STALE_INCARNATION
    */
   attach(rank: number, model: ModelSpec, buffer: SharedArrayBuffer): ShardArea {
+    if (this.#defined === undefined && this.finished(0)) {
+      throw new TroupeError(
+        'ERR_RANKS_DIVERGED',
+        `rank ${rank} trains, but the program of rank 0 ended without`,
+      )
+    }
     const { model: known, area } = this.#known()
     assertSameModel(known, model, rank)
     const region = new ExchangeRegion(buffer)
@@ -178,7 +189,20 @@ export class Shard {
     return area
   }
 
-  /** Takes what was pushed since the last look and closes what can be closed. */
+  /** The rank's program has ended and makes no more steps. An earlier incarnation's word does not count. */
+  finish(rank: number, incarnation: number): void {
+    if (incarnation === this.#ledger.incarnation(rank)) this.#ranks[rank]!.finished = true
+  }
+
+  finished(rank: number): boolean {
+    return this.#ranks[rank]!.finished
+  }
+
+  /**
+   * Takes what was pushed since the last look and closes what can be closed.
+   *
+   * @throws ERR_RANKS_DIVERGED when the open step can never be closed
+   */
   scan(): ShardScan {
     const closed: ClosedStep[] = []
     const refused: RefusedPush[] = []
@@ -237,9 +261,10 @@ export class Shard {
 
   #close(closed: ClosedStep[]): boolean {
     const pushes: ExchangeRegion[] = []
-    for (const { accepted } of this.#ranks) {
-      if (accepted === undefined) return false
-      pushes.push(accepted)
+    for (const { accepted } of this.#ranks) if (accepted !== undefined) pushes.push(accepted)
+    if (pushes.length < this.#ranks.length) {
+      if (pushes.length > 0) this.#checkNobodyFinished()
+      return false
     }
     const { area, model, update } = this.#known()
     const { shard } = this.options
@@ -279,6 +304,17 @@ export class Shard {
     this.#step += 1
     area.publish(this.#step, total)
     return true
+  }
+
+  /** Some ranks have made the open step: who ended without it would be waited for in vain. */
+  #checkNobodyFinished(): void {
+    const ended = this.#ranks.findIndex(({ accepted, finished }) => finished && accepted === undefined)
+    if (ended === -1) return
+    const goesOn = this.#ranks.findIndex(({ accepted }) => accepted !== undefined)
+    throw new TroupeError(
+      'ERR_RANKS_DIVERGED',
+      `the program of rank ${ended} ended after ${this.#step} steps, but rank ${goesOn} made step ${this.#step + 1}`,
+    )
   }
 
   #samePush(kept: ExchangeRegion, repeated: ExchangeRegion): boolean {

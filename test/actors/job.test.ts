@@ -1,6 +1,8 @@
+import { setImmediate } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { causalChain, Troupe, type JobDone, type JobEvent } from 'troupe'
+import { arrays, causalChain, Troupe, type DatasetRequest, type JobDone, type JobEvent } from 'troupe'
 import { Feeder, ParameterServer, runJob, Worker, type JobHandle, type RunJobOptions } from 'troupe/actors'
+import { BatchRing } from 'troupe/training'
 import odd from '../fixtures/jobs/odd.js'
 import tiny from '../fixtures/jobs/tiny.js'
 
@@ -29,7 +31,7 @@ async function collect(
 
 /** @param onEvent may break things */
 async function runTiny(
-  options: Partial<RunJobOptions> = {},
+  options: Partial<RunJobOptions<{ epochs?: number }>> = {},
   onEvent: (event: JobEvent, troupe: Troupe) => void = () => undefined,
 ): Promise<Run> {
   await using troupe = await Troupe.start()
@@ -50,7 +52,7 @@ async function runOdd(
     return { events, error: undefined, done: await job.done }
   } catch (error) {
     const doneError = await job.done.catch((reason: unknown) => reason)
-    if (doneError !== error) throw new Error('done and events fail differently', { cause: doneError })
+    if (doneError !== error) throw new Error('done and events fail differently', { cause: error })
     return { events, error }
   }
 }
@@ -181,6 +183,31 @@ t.test('a program that fails before it trains ends the job at once; later it is 
   )
 })
 
+t.test('nobody waits for a worker whose program has ended: the ranks diverged', async t => {
+  const modes = ['uneven', 'idle-chief', 'lonely-once']
+  const [uneven, idle, lonely] = await Promise.all(modes.map(async mode => runOdd(mode, { workers: 2 })))
+  const chain = (run: typeof uneven): string => causalChain(run!.error).join('\n')
+  t.match(
+    chain(uneven),
+    /ERR_RANKS_DIVERGED: the program of rank 0 ended after 4 steps, but rank 1 made step 5/,
+  )
+  t.match(chain(idle), /ERR_RANKS_DIVERGED: rank 1 trains, but the program of rank 0 ended without/)
+  t.match(chain(lonely), /ERR_RANKS_DIVERGED: a worker waits for ctx.once at 0\/what\/0/)
+})
+
+t.test('planned kills do not use up restarts, however many there are in one step', async t => {
+  const kills = [
+    'worker-0@1',
+    'worker-0@1',
+    'worker-1@1',
+    'worker-1@1/after-push:ps-0',
+    'worker-0@1/after-push:ps-0',
+  ]
+  const killed = await runTiny({ kills })
+  same(t, killed, clean, 'five kills in the first step')
+  t.equal(killed.done.restarts, 5)
+})
+
 t.test('a job can be stopped; its programs hear of it; what they print is in its log', async t => {
   await using troupe = await Troupe.start()
   const job = await runJob(troupe, odd, {
@@ -214,6 +241,24 @@ t.test('a job can be stopped; its programs hear of it; what they print is in its
   )
 })
 
+t.test('a worker whose successor has come gets no more data, and takes none from it', async t => {
+  await using troupe = await Troupe.start()
+  const feeder = await troupe.spawn(Feeder, { name: 'feeder', args: { seed: 1, workers: 1 } })
+  const rows = Float32Array.of(1, 2, 3, 4)
+  const request: DatasetRequest = {
+    ask: 'dataset',
+    index: 0,
+    descriptor: arrays({ xs: rows, ys: rows, xShape: [1] }),
+    batchSize: 2,
+    shuffle: false,
+  }
+  const ring = new BatchRing((await feeder.ask.open(0, 2, request)).ring)
+  await t.rejects(feeder.ask.open(0, 1, request), { code: 'ERR_STALE_INCARNATION' })
+  ring.jump({ epoch: 0, ordinal: 0 })
+  while (ring.credit === ring.shape.slots) await setImmediate()
+  t.match(ring.take(), { epoch: 0, ordinal: 0, rows: 2 })
+})
+
 t.test('bad options are refused before anything runs', async t => {
   await using troupe = await Troupe.start()
   await t.rejects(runJob(troupe, {} as never, { module: ODD }), { code: 'ERR_JOB_MODULE' })
@@ -221,5 +266,15 @@ t.test('bad options are refused before anything runs', async t => {
     code: 'ERR_INVALID_OPTION',
     message: /the job has no worker-1; it has worker-0/,
   })
+  for (const [option, value] of [
+    ['workers', 0],
+    ['parameterServers', 1.5],
+    ['seed', -1],
+  ] as const) {
+    await t.rejects(runJob(troupe, odd, { module: ODD, [option]: value }), {
+      code: 'ERR_INVALID_OPTION',
+      message: new RegExp(`bad job option '${option}': got ${value}`),
+    })
+  }
   t.equal(troupe.inspect().children.length, 0)
 })
