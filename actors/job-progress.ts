@@ -72,7 +72,7 @@ export class JobProgress {
     const events: JobEvent[] = []
     if (rank === 0 && !this.#announced) {
       this.#announced = true
-      events.push(this.#started())
+      events.push(this.#started(), ...this.#report(now))
     }
     const name = workerName(rank)
     const failedAt = this.#failedAt.get(name)
@@ -84,10 +84,18 @@ export class JobProgress {
     return events
   }
 
+  /** @returns the steps to tell of: none before the start was told */
   closed(shard: number, step: ClosedStep, now: number): JobStep[] {
     this.#closed[shard] = step.step + 1
     if (shard === 0) this.#waiting.push(step)
+    return this.#report(now)
+  }
+
+  /** The steps that every server has closed, as far as they are not told yet. */
+  #report(now: number): JobStep[] {
     const events: JobStep[] = []
+    // What the program said before its first step takes another way than the step, and may come after it.
+    if (!this.#announced) return events
     for (const { steps } = this; this.#reportedSteps < steps; this.#reportedSteps++) {
       const next = this.#waiting.shift()!
       this.#rows += next.rows
