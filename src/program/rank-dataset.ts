@@ -24,7 +24,8 @@ export class RankDataset {
   readonly #yShape: readonly number[]
   readonly #copies: boolean
   #epochs = 0
-  #placeholders = 0
+  /** Batches drawn since the program made this many steps. */
+  #draws = { since: 0, count: 0 }
   /** The batch that the ring brings next, if it was asked for one. */
   #coming: BatchAddress | undefined
 
@@ -40,7 +41,6 @@ export class RankDataset {
     this.#xShape = reply.xShape
     this.#yShape = reply.yShape
     this.#copies = tf.getBackend() === 'wasm'
-    session.checkDraws(() => this.#wrongDraws())
   }
 
   /** Of the whole dataset. */
@@ -77,7 +77,7 @@ export class RankDataset {
           }
     this.#ring.release()
     this.#coming = this.#after(address)
-    this.#session.drew(slot.rows, this.#session.now() - began)
+    this.#drew(slot.rows, this.#session.now() - began)
     return batch
   }
 
@@ -94,8 +94,7 @@ export class RankDataset {
   /** A batch that nobody reads. One of no rows has one all the same: kernels do not like empty tensors. */
   #placeholder(ordinal: number): Batch {
     const rows = this.#plan.size(ordinal, this.#rank)
-    this.#placeholders += 1
-    this.#session.drew(rows, 0)
+    this.#drew(rows, 0)
     return this.#zeros(Math.max(1, rows))
   }
 
@@ -115,10 +114,11 @@ export class RankDataset {
       : { epoch: epoch + 1, ordinal: 0 }
   }
 
-  #wrongDraws(): string | undefined {
+  #drew(rows: number, waitedMs: number): void {
     const { steps } = this.#session
-    if (this.#placeholders <= steps) return undefined
-    return `${this.#placeholders} batches were drawn for the ${steps} steps that were replayed`
+    if (this.#draws.since !== steps) this.#draws = { since: steps, count: 0 }
+    this.#draws.count += 1
+    this.#session.drew({ rows, draws: this.#draws.count }, waitedMs)
   }
 }
 

@@ -24,6 +24,13 @@ export interface Trainee {
   readonly outputs: readonly string[]
 }
 
+/** A batch of `ctx.dataset`, as a step knows it. */
+export interface DrawnBatch {
+  readonly rows: number
+  /** How many batches its dataset has given since the last step. */
+  readonly draws: number
+}
+
 /** Everything a session stands on. */
 export interface SessionParts {
   readonly tf: typeof Tfjs
@@ -49,14 +56,13 @@ export class TrainingSession {
   #step = 0
   #joined:
     { readonly trainee: Trainee; readonly model: ModelSpec; readonly client: ExchangeClient } | undefined
-  /** Rows of the batch drawn for the coming step, if it came from `ctx.dataset`. */
-  #drawn: number | undefined
+  /** The batch drawn for the coming step, if it came from `ctx.dataset`. */
+  #drawn: DrawnBatch | undefined
   /** Gradients may be staged: a step is being computed. */
   #computing = false
   /** Milliseconds, until there is a region to count them in. */
   #waited = 0
   #pushMs = 0
-  readonly #lookahead: (() => string | undefined)[] = []
 
   constructor({ tf, spec, link, clock, random }: SessionParts) {
     this.#tf = tf
@@ -84,16 +90,11 @@ export class TrainingSession {
     return this.#clock.monotonic()
   }
 
-  /** A batch of the rank's plan was drawn. */
-  drew(rows: number, waitedMs: number): void {
-    this.#drawn = rows
+  /** A batch of the rank's plan was drawn, after a wait for it. */
+  drew(batch: DrawnBatch, waitedMs: number): void {
+    this.#drawn = batch
     if (this.#joined === undefined) this.#waited += waitedMs
     else this.#spend('data', waitedMs)
-  }
-
-  /** Registers a check of what was drawn while replaying; it returns what is wrong. */
-  checkDraws(check: () => string | undefined): void {
-    this.#lookahead.push(check)
   }
 
   /**
@@ -104,11 +105,12 @@ export class TrainingSession {
    */
   step(trainee: Trainee, rows: number, compute: () => ArrayLike<number>): JournalEntry {
     const step = this.#step
+    this.#checkDraws()
     this.#seed('in', step)
     const { model, client } = this.#join(trainee)
     const entry = this.replaying
       ? this.#replay(model, client)
-      : this.#train(client, trainee, this.#drawn ?? rows, compute)
+      : this.#train(client, trainee, this.#drawn?.rows ?? rows, compute)
     this.#drawn = undefined
     this.#step += 1
     if (step + 1 === this.#spec.from) this.#goLive({ client, model })
@@ -197,14 +199,17 @@ export class TrainingSession {
 
   /** Everything before this step is replayed: takes its version, as every step leaves the next one's behind. */
   #goLive({ client, model }: { client: ExchangeClient; model: ModelSpec }): void {
-    for (const check of this.#lookahead) {
-      const wrong = check()
-      if (wrong !== undefined) throw new TroupeError('ERR_REPLAY_LOOKAHEAD', wrong)
-    }
     const { from } = this.#spec
     client.wait(from)
     client.assign(from)
     this.#link.tell({ tell: 'live', step: from, outputs: model.outputs })
+  }
+
+  /** A later batch's number of rows would be taken for this one's, and a replay could not tell which to draw. */
+  #checkDraws(): void {
+    const draws = this.#drawn?.draws ?? 1
+    if (draws === 1) return
+    throw new TroupeError('ERR_REPLAY_LOOKAHEAD', `${draws} batches were drawn for step ${this.#step + 1}`)
   }
 
   #killPoint(step: number, pushedTo: number | undefined): void {

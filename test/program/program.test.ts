@@ -88,7 +88,7 @@ t.test('what exactness cannot bear is refused by name', async t => {
     )
   const [diverged, ahead, loops] = await Promise.all([
     failure('diverge', { workers: 2 }),
-    failure('lookahead', { kills: ['worker-0@4'] }),
+    failure('lookahead'),
     failure('two-loops'),
   ])
   t.match(diverged, {
@@ -97,7 +97,7 @@ t.test('what exactness cannot bear is refused by name', async t => {
   })
   t.match(ahead, {
     code: 'ERR_REPLAY_LOOKAHEAD',
-    message: /batches were drawn for the 3 steps that were replayed/,
+    message: /^2 batches were drawn for step 1/,
   })
   t.match(loops, { code: 'ERR_TRAINING_LOOP' })
 })
