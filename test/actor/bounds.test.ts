@@ -107,7 +107,7 @@ t.test('a full mailbox still takes timers, piped results and deaths', async t =>
   await troupe.stop(other)
   await t.rejects(subject.ask.count(), { code: 'ERR_MAILBOX_FULL' })
   probe.tell.open('full')
-  t.same((await probe.ask.reach(3)).sort(), ['a got piped', 'a saw /other end: stopped', 'a timer'])
+  t.same([...(await probe.ask.reach(3))].sort(), ['a got piped', 'a saw /other end: stopped', 'a timer'])
 })
 
 t.test('an actor that floods itself does not starve I/O', async t => {
