@@ -41,7 +41,7 @@ export interface ActorContext {
    */
   spawn<A extends Actor>(type: ActorClass<A>, options: SpawnOptions): Promise<ActorRef<A>>
 
-  /** Stops a child; resolves once it is gone. It is not restarted. */
+  /** Stops a child; resolves once it is gone, also if it had ended before. It is not restarted. */
   stop(child: ActorRef): Promise<void>
 
   /** Ends a child without its hooks; its child spec decides whether it is started again. */

@@ -5,20 +5,29 @@ import type { Delivery } from './delivery.js'
 /** A deferred reply to an ask of this runtime. */
 export class LocalDeferredReply<T> implements DeferredReply<T> {
   readonly #delivery: Delivery
+  readonly #transmit: (value: T) => unknown
   readonly #onSettled: () => void
   settled = false
 
-  constructor(delivery: Delivery, onSettled: () => void) {
+  /** @param transmit the value as it reaches the asker; throws ERR_PAYLOAD on one that cannot */
+  constructor(delivery: Delivery, transmit: (value: T) => unknown, onSettled: () => void) {
     this.#delivery = delivery
+    this.#transmit = transmit
     this.#onSettled = onSettled
   }
 
   resolve(value: T): void {
-    if (this.#settle()) this.#delivery.settle(value)
+    if (this.settled) return
+    // before it counts as settled: what cannot travel can still be rejected
+    const reply = this.#transmit(value)
+    this.#settle()
+    this.#delivery.settle(reply)
   }
 
   reject(error: Error): void {
-    if (this.#settle()) this.#delivery.fail(error)
+    if (this.settled) return
+    this.#settle()
+    this.#delivery.fail(error)
   }
 
   /** The incarnation ended before it was answered. */
@@ -30,10 +39,8 @@ export class LocalDeferredReply<T> implements DeferredReply<T> {
     )
   }
 
-  #settle(): boolean {
-    if (this.settled) return false
+  #settle(): void {
     this.settled = true
     this.#onSettled()
-    return true
   }
 }

@@ -126,10 +126,21 @@ export class LocalIncarnation implements ActorContext, Sender, Watcher {
       )
     }
     const deferred = (this.#own.deferred ??= new Set())
-    const reply: LocalDeferredReply<unknown> = new LocalDeferredReply(delivery, () => deferred.delete(reply))
+    const reply: LocalDeferredReply<unknown> = new LocalDeferredReply(
+      delivery,
+      value => this.#transmitted(value),
+      () => deferred.delete(reply),
+    )
     deferred.add(reply)
     this.cell.current = new TakenDelivery(delivery.chain)
     return reply
+  }
+
+  /** What comes from a thread has travelled already. */
+  #transmitted(reply: unknown): unknown {
+    const { system, type } = this.cell
+    if (!system.strictPayloads || this.host !== undefined) return reply
+    return system.transmit(reply, false, `a reply of ${type.name}`)
   }
 
   // ActorContext
@@ -196,7 +207,8 @@ export class LocalIncarnation implements ActorContext, Sender, Watcher {
 
   async stop(child: ActorRef): Promise<void> {
     this.#live()
-    await this.#child(child).stop()
+    // one that ended by itself a moment ago is gone, as it was to be
+    if (!this.#isGoneChild(child.path)) await this.#child(child).stop()
   }
 
   kill(child: ActorRef): void {
@@ -291,6 +303,11 @@ export class LocalIncarnation implements ActorContext, Sender, Watcher {
 
   #live(): void {
     if (this.ended) throw staleSender(this)
+  }
+
+  #isGoneChild(path: string): boolean {
+    const { system } = this.cell
+    return path.slice(0, path.lastIndexOf('/')) === this.path && system.find(path) === undefined
   }
 
   #child(ref: ActorRef): Cell {

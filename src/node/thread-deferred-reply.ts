@@ -13,8 +13,9 @@ export class ThreadDeferredReply<T> implements DeferredReply<T> {
 
   resolve(value: T): void {
     if (this.settled) return
-    this.settled = true
+    // before it counts as settled: what cannot travel can still be rejected
     this.#onValue(value)
+    this.settled = true
   }
 
   reject(error: Error): void {

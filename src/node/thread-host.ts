@@ -71,16 +71,15 @@ export class ThreadHost implements Host {
 
   async start(cause: StartCause): Promise<void> {
     const { incarnation, parent, type, path } = this.#cell
+    // leased ones, that outlived the incarnation before
+    const children = [...(this.#cell.children?.values() ?? [])]
     const body: StartBody = {
       type: type.name,
       module: type.module as string,
       path,
       incarnation: incarnation?.number ?? 0,
       parent: parent?.parent === undefined ? undefined : { path: parent.path, type: parent.type.name },
-      children: [...(this.#cell.children?.values() ?? [])].map(child => ({
-        path: child.path,
-        type: child.type.name,
-      })),
+      children: children.map(child => ({ path: child.path, type: child.type.name })),
       seed: incarnation?.random.below(2 ** 32) ?? 0,
       cause: cause.kind === 'spawned' ? cause : { ...cause, reason: packReason(cause.reason) },
       args: seal('', [this.#cell.args], this.#runtime.hooks),
@@ -105,7 +104,9 @@ export class ThreadHost implements Host {
         }),
       )
     })
-    await this.#call('start', body)
+    const starting = this.#call('start', body)
+    for (const child of children) this.#requests.follow(child)
+    await starting
   }
 
   invoke(handler: HandlerEntry, payload: unknown, delivery: Delivery | undefined): Promise<unknown> {
@@ -195,7 +196,8 @@ export class ThreadHost implements Host {
     this.#waiting.clear()
     for (const call of waiting) call.reject(error)
     const { incarnation } = this.#cell
-    if (waiting.length === 0 && incarnation?.host === this && !incarnation.ended) this.#cell.failed(error)
+    // what waited need not have been the actor's message, whose end would fail it
+    if (incarnation?.host === this && !incarnation.ended) this.#cell.failed(error)
   }
 
   #threadError(error: unknown): TroupeError {

@@ -8,12 +8,13 @@ import type { LocalDeferredReply } from '../actor/local-deferred-reply.js'
 import type { LocalIncarnation } from '../actor/local-incarnation.js'
 import type { Logger } from '../actor/logger.js'
 import { typeByName, type ActorType } from '../actor/protocol.js'
-import { ActorRef, type RefTarget } from '../actor/ref.js'
+import { ActorRef, staleSender, type RefTarget, type Watcher } from '../actor/ref.js'
 import type { Runtime } from './runtime.js'
 import {
   packValue,
   unseal,
   unpackValue,
+  type ActorName,
   type SendBody,
   type SpawnBody,
   type ThreadMessage,
@@ -33,6 +34,8 @@ export class ThreadRequests {
   readonly #timers = new Map<number, Timer>()
   readonly #deferred = new Map<number, LocalDeferredReply<unknown>>()
   readonly #asks = new Map<number, AbortController>()
+  readonly #followed = new Set<Cell>()
+  readonly #follower: Watcher
   #closed = false
 
   constructor(cell: Cell, runtime: Runtime, callbacks: Callbacks, post: (message: ThreadMessage) => void) {
@@ -40,10 +43,20 @@ export class ThreadRequests {
     this.#runtime = runtime
     this.#callbacks = callbacks
     this.#post = post
+    this.#follower = {
+      path: cell.path,
+      terminated: child => {
+        this.#followed.delete(child as Cell)
+        this.#post(['child-gone', 0, child.path])
+      },
+    }
   }
 
   close(): void {
     this.#closed = true
+    // leased children outlive this
+    for (const child of this.#followed) child.unwatch(this.#follower)
+    this.#followed.clear()
     this.#timers.clear()
     this.#deferred.clear()
     for (const controller of this.#asks.values()) controller.abort()
@@ -69,7 +82,7 @@ export class ThreadRequests {
         this.#asks.get(id)?.abort()
         break
       case 'spawn':
-        this.#answer(id, this.#spawn(incarnation, body as SpawnBody))
+        this.#answer(id, this.#spawn(incarnation, body as SpawnBody), child => this.#spawned(id, child))
         break
       case 'stop-child':
         this.#answer(id, incarnation.stop(this.#ref(body as string)))
@@ -158,26 +171,38 @@ export class ThreadRequests {
     }
   }
 
-  async #spawn(incarnation: LocalIncarnation, { type, module, options, args }: SpawnBody): Promise<unknown> {
+  async #spawn(incarnation: LocalIncarnation, { type, module, options, args }: SpawnBody): Promise<Cell> {
     const registered = typeByName(type) ?? (await load(type, module))
-    const child = await this.#cell.spawnChild(
+    // a child that an ended incarnation wanted must not appear among those of the next
+    if (incarnation.ended) throw staleSender(incarnation)
+    return this.#cell.spawnChild(
       registered,
       { ...(options as unknown as SpawnOptions), args: unseal(args, this.#runtime.hooks).args[0] },
       incarnation.link(),
     )
-    child.watch({
-      path: this.#cell.path,
-      terminated: target => {
-        if (!this.#closed) this.#post(['child-gone', 0, target.path])
-      },
-    })
-    return { path: child.path, type }
   }
 
-  #answer(id: number, work: Promise<unknown>): void {
+  /** The thread hears of a child before it hears of its end, which may have come already. */
+  #spawned(id: number, child: Cell): void {
+    const name: ActorName = { path: child.path, type: child.type.name }
+    this.#post(['value', id, name])
+    this.follow(child)
+  }
+
+  /** Tells the thread, which keeps a list of its actor's children, when this one is gone. */
+  follow(child: Cell): void {
+    this.#followed.add(child)
+    child.watch(this.#follower)
+  }
+
+  #answer<T>(
+    id: number,
+    work: Promise<T>,
+    answer: (value: T) => void = value => this.#post(['value', id, value]),
+  ): void {
     work.then(
       value => {
-        if (!this.#closed) this.#post(['value', id, value])
+        if (!this.#closed) answer(value)
       },
       (error: unknown) => {
         if (!this.#closed) this.#post(['error', id, errorInfo(error)])

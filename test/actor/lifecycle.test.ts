@@ -1,5 +1,6 @@
 import t from 'tap'
 import { settle } from 'troupe/testing'
+import { Oddity } from '../helpers/actors/oddity.js'
 import { leftovers, Subject } from '../helpers/actors/subject.js'
 import { onBoth, stage, until } from '../helpers/runtime.js'
 
@@ -262,6 +263,12 @@ onBoth(
     t.same(await probe.ask.take(), ['a starts', 'a stops: stopped'])
   },
 )
+
+onBoth(t, 'a child that has ended already can be stopped: it is gone', async (t, isolation) => {
+  const { troupe } = await stage(t)
+  const odd = await troupe.spawn(Oddity, { name: 'odd', isolation })
+  t.equal(await odd.ask.stopTwice(), 0)
+})
 
 t.test('an actor that ends can start no children and set no timers', async t => {
   const { troupe, clock, probe, spawn } = await stage(t)

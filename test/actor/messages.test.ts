@@ -1,6 +1,7 @@
 import t from 'tap'
 import { Rejected } from 'troupe'
 import { Flooder } from '../helpers/actors/flooder.js'
+import { Oddity } from '../helpers/actors/oddity.js'
 import { Sequencer } from '../helpers/actors/sequencer.js'
 import { Subject } from '../helpers/actors/subject.js'
 import { onBoth, published, stage } from '../helpers/runtime.js'
@@ -216,6 +217,12 @@ onBoth(t, 'a crash that nobody restarts fails the waiting asks too', async (t, i
   const queued = subject.ask.count()
   await t.rejects(crashing, { code: 'ERR_ACTOR_FAILED', cause: { message: 'boom' } })
   await t.rejects(queued, { code: 'ERR_ACTOR_FAILED', cause: { message: 'boom' } })
+})
+
+onBoth(t, 'a deferred reply that cannot travel is refused where it is given', async (t, isolation) => {
+  const { troupe } = await stage(t)
+  const odd = await troupe.spawn(Oddity, { name: 'odd', isolation })
+  await t.rejects(odd.ask.answerWrong(), { code: 'REFUSED' })
 })
 
 t.test('a tell has no reply that could be deferred', async t => {

@@ -1,5 +1,7 @@
 import t, { type Test } from 'tap'
+import { settle } from 'troupe/testing'
 import { Actor, actor, TensorData, type ActorClass, type ActorRef, type SpawnOptions } from 'troupe'
+import { Oddity } from '../helpers/actors/oddity.js'
 import { Rogue } from '../helpers/actors/rogue.js'
 import { Subject } from '../helpers/actors/subject.js'
 import { published, stage, until, type Stage } from '../helpers/runtime.js'
@@ -190,4 +192,47 @@ t.test('a thread learns of its end while it starts, and many start at once', asy
   t.equal(troupe.inspect().children.length, 3)
   await troupe.close()
   t.equal(troupe.inspect().children.length, 0)
+})
+
+t.test('a thread that ends while nothing but a question of the runtime waits for it has failed', async t => {
+  const { troupe } = await stage(t)
+  const odd = await troupe.spawn(Oddity, { name: 'odd', isolation: 'thread' })
+  const cell = troupe.runtime.find('/odd')
+  await odd.ask.blockThenExit(50)
+  await until(() => {
+    void cell?.incarnation?.host?.caughtUp()
+    return cell?.restarts === 1
+  })
+  t.match(cell?.lastFailure, { code: 'ERR_THREAD_EXITED', data: { exitCode: 7 } })
+})
+
+t.test('what an ended incarnation wanted to spawn does not appear in the next one', async t => {
+  const { troupe } = await stage(t)
+  const odd = await troupe.spawn(Oddity, { name: 'odd', isolation: 'thread' })
+  let reached!: () => void
+  let open!: () => void
+  const loading = new Promise<void>(resolve => (reached = resolve))
+  const opened = new Promise<void>(resolve => (open = resolve))
+  Object.assign(globalThis, { gate: { reached, opened } })
+  t.teardown(() => Object.assign(globalThis, { gate: undefined }))
+  await odd.ask.spawnUnknown()
+  await loading
+  troupe.kill(odd)
+  await odd.ask.childCount()
+  open()
+  await import('../fixtures/threads/gated-actor.js')
+  await settle(3)
+  t.equal(await odd.ask.childCount(), 0)
+  t.same(troupe.inspect().children[1]?.children, [])
+})
+
+t.test('a thread knows which of the children that its actor left behind are still there', async t => {
+  const { troupe, clock } = await stage(t)
+  const odd = await troupe.spawn(Oddity, { name: 'odd', isolation: 'thread' })
+  await odd.ask.lease('a', 100)
+  await odd.ask.lease('b', 1_000)
+  await odd.ask.fail().catch(() => undefined)
+  t.equal(await odd.ask.childCount(), 2)
+  await clock.advance(100)
+  t.equal(await odd.ask.childCount(), 1)
 })

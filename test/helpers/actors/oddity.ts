@@ -27,6 +27,13 @@ export class Oddity extends Actor {
     await this.ctx.spawn(Idle, { name, lifetime: 'leased', leaseMs })
   }
 
+  /** Spawns a class that the runtime has yet to load. */
+  @handles() spawnUnknown(): void {
+    void import('../../fixtures/threads/gated-actor.js').then(({ Gated }) =>
+      this.ctx.spawn(Gated, { name: 'late' }),
+    )
+  }
+
   @handles() childCount(): number {
     return this.ctx.children.length
   }
