@@ -220,7 +220,7 @@ t.test(
         (backoff, k, seed) => {
           const options = compileSupervision({ backoff }).backoff
           const delayMs = backoffMs(options, k, new SeededRandom(seed))
-          if (k === 1) return delayMs === 0
+          if (k === 1 || backoff.baseMs === 0) return delayMs === 0
           const plain = Math.min(backoff.maxMs, backoff.baseMs * backoff.factor ** (k - 2))
           const spread = plain * backoff.jitter + 1e-6
           const again = backoffMs(options, k, new SeededRandom(seed))
