@@ -145,11 +145,12 @@ export class JobProgress {
 
   #started(): JobStarted {
     const { name, workers, parameterServers, seed } = this.#spec
-    const { fingerprint } = this.#ready!
+    const { fingerprint, why } = this.#ready!
     return {
       event: 'started',
       job: name,
       backend: fingerprint.backend,
+      backendWhy: why,
       versions: { node: fingerprint.node, tfjs: fingerprint.tfjs, backend: fingerprint.build },
       workers,
       parameterServers,

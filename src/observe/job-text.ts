@@ -2,11 +2,11 @@ import type { JobEvent, JobStarted, Logs } from '../program/events.js'
 import { clockTime, count, decimal, duration, percent, plural } from './figures.js'
 import type { RunProgress } from './run-progress.js'
 
-/** What just happened, as a line to keep; undefined for what only moves the status. */
+/** What just happened, as a line or two to keep; undefined for what only moves the status. */
 export function happening(event: JobEvent): string | undefined {
   switch (event.event) {
     case 'started':
-      return startedLine(event)
+      return `${startedLine(event)}\n  ${event.backend} since ${event.backendWhy}`
     case 'failure': {
       const where = event.step === null ? '' : ` at step ${count(event.step)}`
       const planned = event.fault === null ? '' : `, as planned: ${event.fault}`

@@ -14,6 +14,8 @@ export interface JobStarted {
   readonly job: string
   /** TensorFlow backend of the workers: `native`, `wasm` or `js`. */
   readonly backend: string
+  /** Why this backend: it was asked for, or what is missing for a faster one. */
+  readonly backendWhy: string
   /** Versions that results depend on: `node`, `tfjs`, `backend`. */
   readonly versions: Readonly<Record<string, string>>
   readonly workers: number

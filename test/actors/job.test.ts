@@ -80,6 +80,7 @@ t.test('a job tells what happens, from its start to its weights', async t => {
     event: 'started',
     job: 'job',
     backend: 'wasm',
+    backendWhy: 'it was asked for',
     workers: 2,
     parameterServers: 2,
     totalSteps: 21,

@@ -45,6 +45,7 @@ const STARTED: JobStarted = {
   event: 'started',
   job: 'mnist',
   backend: 'wasm',
+  backendWhy: 'tfjs-node is not installed',
   versions: { tfjs: '4.22.0' },
   workers: 2,
   parameterServers: 2,
@@ -124,6 +125,7 @@ t.test('plain: what happens is told at once, the status every two seconds, then 
     lines[0],
     'mnist: 2 workers, 2 parameter servers, 12,800 rows an epoch, 200 steps, seed 7, backend wasm (tfjs 4.22.0)',
   )
+  t.equal(lines[1], '  wasm since tfjs-node is not installed')
   const status = lines.filter(line => line.includes('rows/s  loss'))
   t.equal(status.length, 10, 'one every two seconds in 22, on the next step')
   t.equal(
@@ -173,7 +175,7 @@ t.test('live: two lines redrawn in place, ten times a second at most; what happe
     await clock.advance(1)
     view.show(step(n))
   }
-  t.equal(out.lines.length, 1, 'nothing drawn within the first 100 ms')
+  t.equal(out.lines.length, 2, 'nothing drawn within the first 100 ms')
   await clock.advance(100)
   for (let n = 51; n <= 100; n++) {
     await clock.advance(20)
@@ -185,21 +187,22 @@ t.test('live: two lines redrawn in place, ten times a second at most; what happe
   await clock.advance(100)
   t.match(out.lines, [
     /^mnist: 2 workers/,
+    /^  wasm since/,
     /^█{12}░{12}  50 %  epoch 1  step 100\/200  0:01 left$/,
     /^[\d,]+ rows\/s  loss 0\.0200  accuracy 0\.9900  0 restarts$/,
   ])
   view.show(FAILURE)
-  t.match(out.lines, [/^mnist/, /^! worker-1 went down/, /^█/, /waiting for worker-1$/])
+  t.match(out.lines, [/^mnist/, /wasm/, /^! worker-1 went down/, /^█/, /waiting for worker-1$/])
   await clock.advance(10_000)
-  t.match(out.lines[3], /^0 rows\/s/, 'a stall shows, though no event comes')
+  t.match(out.lines[4], /^0 rows\/s/, 'a stall shows, though no event comes')
   view.show(RESTORED)
   view.note('a word')
-  t.match(out.lines, [/^mnist/, /^!/, /^\+ worker-1 is back/, /^a word$/, /^█/, /1 restart$/])
+  t.match(out.lines, [/^mnist/, /wasm/, /^!/, /^\+ worker-1 is back/, /^a word$/, /^█/, /1 restart$/])
   view.show(step(200))
   await clock.advance(100)
   t.match(out.lines.slice(-2), [/100 % {2}epoch 2 {2}step 200\/200 {2}all steps made$/, /^loss 0.0100/])
   view.show(DONE)
-  t.match(out.lines, [/^mnist/, /^!/, /^\+/, /^a word$/, /^$/, /^done in 20.0 s/])
+  t.match(out.lines, [/^mnist/, /wasm/, /^!/, /^\+/, /^a word$/, /^$/, /^done in 20.0 s/])
   t.notMatch(out.lines.join('\n'), /█/, 'the status is gone')
   t.equal(clock.pending, 0, 'no timer is left')
   view.close()
