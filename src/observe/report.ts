@@ -45,7 +45,7 @@ export function reportLines(done: JobDone): string[] {
 function exactness(done: JobDone): string {
   if (!done.exact) return `no: ${done.exactNote ?? 'no reason was given'}`
   if (done.restarts === 0)
-    return 'yes: another run with this seed and number of workers gives these weights, bit by bit'
+    return 'yes: another run with this seed, number of workers and backend gives these weights, bit by bit'
   return 'yes: bit by bit the weights of a run in which nothing fails'
 }
 
