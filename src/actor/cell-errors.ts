@@ -18,10 +18,12 @@ export function goneError(path: string, reason: DeathReason): TroupeError {
   return new TroupeError('ERR_ACTOR_STOPPED', `${path} has stopped`, { data: { path } })
 }
 
-export function startError(path: string, type: string, cause: unknown): TroupeError {
+/** What a spawner gets when the actor ended before it ran. */
+export function spawnError(path: string, type: string, reason: DeathReason): TroupeError {
+  if (reason.kind !== 'failed') return goneError(path, reason)
   return new TroupeError('ERR_ACTOR_START', `${path} (${type}) failed to start`, {
     data: { path, type },
-    cause,
+    cause: reason.cause,
   })
 }
 

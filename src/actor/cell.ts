@@ -1,5 +1,5 @@
 import type { Timer } from '../determinism/index.js'
-import { failedError, goneError, nameTakenError, startError, stopTimeoutError } from './cell-errors.js'
+import { failedError, goneError, nameTakenError, spawnError, stopTimeoutError } from './cell-errors.js'
 import type { ChainLink } from './chain.js'
 import { compileChildSpec, type ChildSpec, type SpawnOptions } from './child-spec.js'
 import { KILLED, SPAWNED, STOPPED, type DeathReason, type StartCause } from './death.js'
@@ -77,21 +77,16 @@ export class Cell extends MessageCell {
    */
   start(chain: ChainLink | undefined): Cell | Promise<Cell> {
     this.#begin(SPAWNED, chain)
-    if (this.incarnation?.started === true && this.state !== 'stopping') return this
-    if (this.death !== undefined) throw this.#spawnError(this.death)
+    const { incarnation } = this
+    // one that stops itself in `onStart` has run
+    if (incarnation?.started === true && (incarnation.stopRequested || this.state !== 'stopping')) return this
+    if (this.death !== undefined) throw spawnError(this.path, this.type.name, this.death)
     return new Promise((resolve, reject) => {
       this.#onSpawned = error => {
         if (error === undefined) resolve(this)
         else reject(error)
       }
     })
-  }
-
-  /** What a spawner gets when the actor ended before it ran. */
-  #spawnError(reason: DeathReason): Error {
-    return reason.kind === 'failed'
-      ? startError(this.path, this.type.name, reason.cause)
-      : goneError(this.path, reason)
   }
 
   #begin(cause: StartCause, chain: ChainLink | undefined): void {
@@ -335,13 +330,11 @@ export class Cell extends MessageCell {
 
   /** Tells the parent's supervisor that the incarnation ended; keeps it for the next one if there is none now. */
   #ended(reason: DeathReason): void {
-    const parent = this.parent
+    const { parent } = this
+    const supervisor = parent?.childSupervisor()
     if (parent === undefined) this.system.rootEnded(reason)
-    else {
-      const supervisor = parent.childSupervisor()
-      if (supervisor === undefined) this.#unsupervisedEnd = reason
-      else supervisor.childEnded(this, reason)
-    }
+    else if (supervisor === undefined) this.#unsupervisedEnd = reason
+    else supervisor.childEnded(this, reason)
   }
 
   /** Whoever supervises the children; undefined while the incarnation ends and until the next one has begun. */
@@ -377,8 +370,17 @@ export class Cell extends MessageCell {
     this.lease = undefined
     const missed = this.#unsupervisedEnd
     this.#unsupervisedEnd = undefined
+    if (this.state !== 'restarting') return this
     if (missed !== undefined) parent.childSupervisor()?.childEnded(this, missed)
+    else void this.#restartAdopted()
     return this
+  }
+
+  /** Its end was counted and decided on already; whoever was to restart it is no more. */
+  async #restartAdopted(): Promise<void> {
+    if (this.spec.restart === 'temporary') return this.stop()
+    await this.windDown(STOPPED, false)
+    if (this.state === 'restarting') await this.restart(STOPPED)
   }
 
   #terminate(reason: DeathReason): void {
@@ -391,7 +393,7 @@ export class Cell extends MessageCell {
       events.terminated.publish({ runtime: this.system.name, path: this.path, reason })
     }
     this.tellWatchers(reason)
-    if (this.#onSpawned !== undefined) this.#tellSpawner(this.#spawnError(reason))
+    if (this.#onSpawned !== undefined) this.#tellSpawner(spawnError(this.path, this.type.name, reason))
     this.#tellRestarter()
   }
 }

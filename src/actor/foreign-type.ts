@@ -39,6 +39,7 @@ export function foreignEntry(name: string): HandlerEntry {
   }
   const several: HandlerEntry = {
     name,
+    owner: Foreign,
     packed: true,
     schema: undefined,
     invoke,
@@ -46,7 +47,7 @@ export function foreignEntry(name: string): HandlerEntry {
       return several
     },
   }
-  return { name, packed: false, schema: undefined, invoke, several }
+  return { name, owner: Foreign, packed: false, schema: undefined, invoke, several }
 }
 
 type Send = (ref: ActorRef, entry: HandlerEntry, args: unknown[], options: AskOptions | undefined) => unknown

@@ -8,6 +8,7 @@ import type { Delivery } from './delivery.js'
 import type { Runnable } from './dispatcher.js'
 import { events } from './events.js'
 import type { Host } from './host.js'
+import { inbound, type Inbound } from './inbound.js'
 import type { LocalIncarnation } from './local-incarnation.js'
 import { Mailbox, payloadBytes } from './mailbox.js'
 import type { ActorType, HandlerEntry } from './protocol.js'
@@ -21,6 +22,7 @@ export type CellState = 'placing' | 'starting' | 'running' | 'restarting' | 'sto
 /** A callback as a message: timers, piped results, deaths. Ignores the mailbox's bounds. */
 const RUN: HandlerEntry = {
   name: '$run',
+  owner: undefined,
   packed: false,
   schema: undefined,
   invoke: callback => (callback as () => unknown)(),
@@ -156,7 +158,8 @@ export abstract class MessageCell implements RefTarget, Runnable {
   /** Puts a message into the mailbox; false if that would break its bounds. */
   enqueue(handler: HandlerEntry, payload: unknown, delivery: Delivery | undefined): boolean {
     const mailbox = (this.#mailbox ??= new Mailbox())
-    const bytes = payloadBytes(payload, handler.packed)
+    // a sealed message that is no frame is an array, of its name and arguments
+    const bytes = payloadBytes(payload, handler.packed || this.spec.isolation !== 'inline')
     if (mailbox.size >= this.spec.maxMessages || mailbox.bytes + bytes > this.spec.maxBytes) return false
     mailbox.push(handler, payload, delivery, bytes)
     this.#wake()
@@ -214,6 +217,11 @@ export abstract class MessageCell implements RefTarget, Runnable {
 
   #handle(handler: HandlerEntry, payload: unknown, delivery: Delivery | undefined): void {
     const incarnation = this.incarnation as LocalIncarnation
+    // an isolated actor's thread goes by the name anyway
+    if (handler.owner !== this.type.ctor && handler.owner !== undefined && incarnation.host === undefined) {
+      this.#handleByName(handler, payload, delivery)
+      return
+    }
     const sequence = ++incarnation.sequence
     this.busy = true
     this.current = delivery
@@ -241,6 +249,20 @@ export abstract class MessageCell implements RefTarget, Runnable {
       return
     }
     this.#completed(incarnation, sequence, delivery, result)
+  }
+
+  /** From a sender that took this actor for one of another class: a subclass, or who has had the path since. */
+  #handleByName(handler: HandlerEntry, payload: unknown, delivery: Delivery | undefined): void {
+    const args = handler.packed ? (payload as unknown[]) : payload === undefined ? [] : [payload]
+    let message: Inbound
+    try {
+      message = inbound(this.type, handler.name, args)
+    } catch (error) {
+      if (delivery === undefined) this.#deadLetter(handler, undefined, (error as Error).message)
+      else delivery.fail(error as Error)
+      return
+    }
+    this.#handle(message.handler, message.payload, delivery)
   }
 
   #completed(

@@ -23,6 +23,8 @@ export interface ActorOptions {
 /** One message of a protocol: what a mailbox holds beside the payload. */
 export interface HandlerEntry {
   readonly name: string
+  /** The class whose actors `invoke` can be called with; undefined where it needs none. */
+  readonly owner: ActorClass | undefined
   /** Called with the actor as `this`. A packed entry takes the array of all arguments. */
   readonly invoke: (this: Actor, payload: unknown) => unknown
   readonly packed: boolean
@@ -155,7 +157,7 @@ function collectHandlers(ctor: ActorClass): Map<string, HandlerEntry> {
         )
       }
       checkHandlerName(ctor.name, key)
-      handlers.set(key, makeEntry(key, method as AnyMethod, mark))
+      handlers.set(key, makeEntry(ctor, key, method as AnyMethod, mark))
     }
   }
   for (const name of listed.keys()) {
@@ -184,11 +186,17 @@ function staticHandles(ctor: ActorClass): Map<string, HandlesOptions> {
   return listed
 }
 
-function makeEntry(name: string, method: AnyMethod, options: HandlesOptions): HandlerEntry {
+function makeEntry(
+  owner: ActorClass,
+  name: string,
+  method: AnyMethod,
+  { schema }: HandlesOptions,
+): HandlerEntry {
   const several: HandlerEntry = {
     name,
+    owner,
     packed: true,
-    schema: options.schema,
+    schema,
     invoke(payload) {
       return method.apply(this, payload as unknown[])
     },
@@ -196,7 +204,7 @@ function makeEntry(name: string, method: AnyMethod, options: HandlesOptions): Ha
       return several
     },
   }
-  return { name, packed: false, schema: options.schema, invoke: method, several }
+  return { name, owner, packed: false, schema, invoke: method, several }
 }
 
 const INJECTION_TOKENS = 'injectionTokens'

@@ -91,6 +91,15 @@ t.test('what counts: text 2 a character, binary its length, anything else 64', a
   staged.probe.tell.open('full')
 })
 
+t.test('text counts alike on its way to a thread', async t => {
+  const staged = await stage(t)
+  const { subject, mailbox } = await busy(staged, 'thread', {})
+  const before = mailbox().bytes
+  subject.tell.say('x'.repeat(1_000))
+  t.ok(mailbox().bytes - before >= 2_000, `${mailbox().bytes - before} bytes`)
+  staged.probe.tell.open('full')
+})
+
 t.test('a full mailbox still takes timers, piped results and deaths', async t => {
   const staged = await stage(t)
   const { clock, probe, troupe, spawn } = staged

@@ -1,8 +1,10 @@
 import t from 'tap'
+import type { ActorRef, SpawnOptions, SupervisionOptions } from 'troupe'
 import { settle } from 'troupe/testing'
 import { Oddity } from '../helpers/actors/oddity.js'
 import { leftovers, Subject } from '../helpers/actors/subject.js'
-import { onBoth, stage, until } from '../helpers/runtime.js'
+import { supervising } from '../helpers/actors/supervisors.js'
+import { onBoth, stage, until, type Stage } from '../helpers/runtime.js'
 
 t.setTimeout(180_000)
 
@@ -250,6 +252,51 @@ t.test(
     ])
   },
 )
+
+t.test('a leased child whose restart its parent did not live to see is restarted by the next', async t => {
+  const a = { name: 'a', lifetime: 'leased' } as const
+  const restarted = async (
+    supervision: SupervisionOptions,
+    children: readonly SpawnOptions[],
+    fail: (staged: Stage, parent: ActorRef<Subject>, child: ActorRef<Subject>) => Promise<void>,
+  ): Promise<void> => {
+    const staged = await stage(t)
+    const { troupe, clock, probe } = staged
+    const type = supervising({ maxRestarts: 10, ...supervision })
+    const parent = await troupe.spawn(type, { name: 'p', args: { probe, children } })
+    await fail(staged, parent, troupe.lookup(Subject, '/p/a'))
+    const view = () => troupe.inspect().children[1]
+    await until(() => view()?.restarts === 1 && view()?.state === 'running')
+    await clock.advance(60_000)
+    for (const child of view()?.children ?? []) {
+      t.equal(await troupe.lookup(Subject, child.path).ask.count(), 0, child.path)
+    }
+    t.equal(view()?.children.length, children.length)
+  }
+
+  await t.test('while it waited', () =>
+    restarted({ backoff: { baseMs: 100 } }, [a], async ({ troupe }, parent, child) => {
+      child.tell.fail('one')
+      await child.ask.fail('two').catch(() => undefined)
+      t.equal(troupe.runtime.find(child.path)?.state, 'restarting')
+      parent.tell.fail('now')
+    }),
+  )
+  await t.test('when it was one too many', () =>
+    restarted({ maxRestarts: 0 }, [a], async (_, _parent, child) => {
+      await child.ask.fail('now').catch(() => undefined)
+    }),
+  )
+  await t.test('in a group that was being stopped', () => {
+    const slow = { ...a, name: 'b', args: { stop: 'wait end' } } as const
+    return restarted({ strategy: 'one-for-all' }, [a, slow], async ({ probe }, parent, child) => {
+      await child.ask.fail('now').catch(() => undefined)
+      await probe.ask.arrived('end')
+      parent.tell.fail('now')
+      probe.tell.open('end')
+    })
+  })
+})
 
 onBoth(
   t,

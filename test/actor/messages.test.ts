@@ -1,6 +1,7 @@
 import t from 'tap'
-import { Rejected } from 'troupe'
+import { handles, Rejected } from 'troupe'
 import { Flooder } from '../helpers/actors/flooder.js'
+import { Idle } from '../helpers/actors/idle.js'
 import { Oddity } from '../helpers/actors/oddity.js'
 import { Sequencer } from '../helpers/actors/sequencer.js'
 import { Subject } from '../helpers/actors/subject.js'
@@ -217,6 +218,31 @@ onBoth(t, 'a crash that nobody restarts fails the waiting asks too', async (t, i
   const queued = subject.ask.count()
   await t.rejects(crashing, { code: 'ERR_ACTOR_FAILED', cause: { message: 'boom' } })
   await t.rejects(queued, { code: 'ERR_ACTOR_FAILED', cause: { message: 'boom' } })
+})
+
+onBoth(t, 'an actor is sent messages of its own class only, by name', async (t, isolation) => {
+  const { troupe, spawn } = await stage(t)
+  const subject = await spawn({ name: 'a' })
+  await troupe.stop(subject)
+  await troupe.spawn(Idle, { name: 'a', isolation })
+  const deadLetters = published(t, 'troupe.dead-letter', troupe)
+  subject.tell.add(1)
+  await t.rejects(subject.ask.count(), { code: 'ERR_UNKNOWN_MESSAGE', data: { message: 'count' } })
+  await t.rejects(subject.ask.refuse('code'), { code: 'NO' }, 'which the other class handles its own way')
+  t.match(deadLetters, [{ path: '/a', message: 'add', cause: /test-idle handles no message "add"/ }])
+  t.equal(troupe.inspect().children[1]?.restarts, 0, 'a stranger can not make it fail')
+})
+
+t.test('a ref to the base class reaches what a subclass overrides', async t => {
+  class Loud extends Subject {
+    static readonly type = 'test-loud'
+    @handles() override join(...words: string[]): string {
+      return super.join(...words).toUpperCase()
+    }
+  }
+  const { troupe, probe } = await stage(t)
+  await troupe.spawn(Loud, { name: 'loud', args: { probe } })
+  t.equal(await troupe.lookup(Subject, '/loud').ask.join('a', 'b'), 'A B')
 })
 
 onBoth(t, 'a deferred reply that cannot travel is refused where it is given', async (t, isolation) => {

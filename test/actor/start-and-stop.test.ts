@@ -1,4 +1,5 @@
 import t from 'tap'
+import { Actor, actor } from 'troupe'
 import { Subject } from '../helpers/actors/subject.js'
 import { onBoth, published, stage } from '../helpers/runtime.js'
 
@@ -169,4 +170,26 @@ t.test('timers take 0 to 2^31 - 1 ms, and a period more than 0', async t => {
     await refuses(subject.ask.every(ms, 'never'), 'periodMs')
   }
   await refuses(subject.ask.every(0, 'never'), 'periodMs')
+})
+
+t.test('an actor that stops itself in onStart has run, however long its start and end take', async t => {
+  const { troupe } = await stage(t)
+  const soon = (): Promise<void> => Promise.resolve()
+  for (const [k, [start, stop]] of [
+    [undefined, undefined],
+    [undefined, soon],
+    [soon, undefined],
+    [soon, soon],
+  ].entries()) {
+    class Brief extends Actor {
+      override onStart(): void | Promise<void> {
+        this.ctx.stopSelf()
+        return start?.()
+      }
+    }
+    if (stop !== undefined) Object.assign(Brief.prototype, { onStop: stop })
+    actor(`test-brief-${k}`)(Brief)
+    const brief = await troupe.spawn(Brief, { name: 'brief' })
+    t.match(await troupe.whenTerminated(brief), { path: '/brief', reason: { kind: 'stopped' } })
+  }
 })
