@@ -17,6 +17,7 @@ export {
   events,
   handles,
   Logger,
+  SpawnedRef,
   type ActorClass,
   type ActorOptions,
   type AskOptions,

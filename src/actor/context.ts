@@ -3,7 +3,7 @@ import type { Actor, ActorClass } from './actor.js'
 import type { SpawnOptions } from './child-spec.js'
 import type { DeferredReply } from './deferred-reply.js'
 import type { Logger } from './logger.js'
-import type { ActorRef } from './ref.js'
+import type { ActorRef, SpawnedRef } from './ref.js'
 
 /** A number that grows with each incarnation of a path: guard your own stores by refusing lower ones. */
 export interface Fence {
@@ -39,7 +39,7 @@ export interface ActorContext {
    *
    * @throws ERR_ACTOR_NAME, ERR_NAME_TAKEN, ERR_ACTOR_TYPE; ERR_ACTOR_START with the cause when it failed to start
    */
-  spawn<A extends Actor>(type: ActorClass<A>, options: SpawnOptions): Promise<ActorRef<A>>
+  spawn<A extends Actor>(type: ActorClass<A>, options: SpawnOptions): Promise<SpawnedRef<A>>
 
   /** Stops a child; resolves once it is gone, also if it had ended before. It is not restarted. */
   stop(child: ActorRef): Promise<void>

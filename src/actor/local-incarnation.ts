@@ -12,7 +12,7 @@ import type { Delivery } from './delivery.js'
 import type { Host } from './host.js'
 import type { Logger } from './logger.js'
 import { typeOf } from './protocol.js'
-import { ActorRef, staleSender, type RefTarget, type Sender, type Watcher } from './ref.js'
+import { ActorRef, SpawnedRef, staleSender, type RefTarget, type Sender, type Watcher } from './ref.js'
 import { ActorTimers } from './timers.js'
 
 /** What few incarnations need: made when first asked for, so that an idle actor stays small. */
@@ -119,10 +119,19 @@ export class LocalIncarnation implements ActorContext, Sender, Watcher {
   /** The ask under way is answered later, by whoever holds the reply. */
   deferDelivery(): LocalDeferredReply<unknown> {
     const delivery = this.cell.current
-    if (delivery === undefined || delivery instanceof TakenDelivery) {
+    if (delivery instanceof TakenDelivery || !this.cell.busy) {
       throw new TroupeError(
         'ERR_ACTOR_TYPE',
-        `${this.path} has no ask under way whose reply could be deferred`,
+        `${this.path} has no message under way whose reply could be deferred`,
+      )
+    }
+    // a tell: nobody waits for the reply, and the handler need not care
+    if (delivery === undefined) {
+      const nobody = new TakenDelivery(undefined)
+      return new LocalDeferredReply<unknown>(
+        nobody,
+        value => value,
+        () => undefined,
       )
     }
     const deferred = (this.#own.deferred ??= new Set())
@@ -198,11 +207,11 @@ export class LocalIncarnation implements ActorContext, Sender, Watcher {
     return this.cell.system.log
   }
 
-  async spawn<A extends Actor>(type: ActorClass<A>, options: SpawnOptions): Promise<ActorRef<A>> {
+  async spawn<A extends Actor>(type: ActorClass<A>, options: SpawnOptions): Promise<SpawnedRef<A>> {
     this.#live()
     const registered = typeOf(type)
     const child = this.cell.spawnChild(registered, options, this.link())
-    return new ActorRef<A>(child instanceof Promise ? await child : child, registered, this)
+    return new SpawnedRef<A>(child instanceof Promise ? await child : child, registered, this)
   }
 
   async stop(child: ActorRef): Promise<void> {

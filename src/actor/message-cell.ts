@@ -363,7 +363,8 @@ export abstract class MessageCell implements RefTarget, Runnable {
   }
 }
 
-function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
+/** What a handler may return when it is not done. */
+export function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
   return (
     typeof value === 'object' && value !== null && typeof (value as PromiseLike<unknown>).then === 'function'
   )

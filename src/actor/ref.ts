@@ -59,6 +59,8 @@ export interface RefTarget {
   /** Tells the watcher once when the actor dies, at once if it is dead. A second watch by the same one changes nothing. */
   watch(watcher: Watcher): void
   unwatch(watcher: Watcher): void
+  /** Ends the actor for good. Only where its spawner is: here, or in the thread of its parent. */
+  stop?(): void | Promise<void>
 }
 
 /**
@@ -133,6 +135,13 @@ export class ActorRef<A = unknown> {
 
   toString(): string {
     return `ActorRef(${this.path})`
+  }
+}
+
+/** What `spawn` gives: a ref that can be disposed of, which stops the actor. A ref that has travelled cannot. */
+export class SpawnedRef<A = unknown> extends ActorRef<A> implements AsyncDisposable {
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.target.stop?.()
   }
 }
 

@@ -13,10 +13,11 @@ import { typeOfName } from '../actor/foreign-type.js'
 import { inbound, type Inbound } from '../actor/inbound.js'
 import { Logger } from '../actor/logger.js'
 import { typeOf, type ActorType, type HandlerEntry } from '../actor/protocol.js'
-import { ActorRef, bindArgs, bindRefs, type RefTarget, type Sender } from '../actor/ref.js'
+import { ActorRef, SpawnedRef, bindArgs, bindRefs, type RefTarget, type Sender } from '../actor/ref.js'
 import { checkDelay, checkPeriod } from '../actor/timers.js'
 import type { ValueHooks } from '../wire/index.js'
 import { refHooks } from './ref-hooks.js'
+import { isPromiseLike } from '../actor/message-cell.js'
 import { ThreadDeferredReply } from './thread-deferred-reply.js'
 import {
   seal,
@@ -58,7 +59,8 @@ export class ThreadIncarnation implements ActorContext, Sender {
   readonly #waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>()
   readonly #callbacks = new Map<number, { run: () => unknown; once: boolean }>()
   #instance: Actor | undefined
-  #asked = false
+  /** Of the message under way: what became of its reply. */
+  #reply: 'none' | 'unasked' | 'awaited' | 'deferred' = 'none'
   #lastId = 0
 
   constructor(type: ActorType, body: StartBody, post: Post) {
@@ -96,7 +98,7 @@ export class ThreadIncarnation implements ActorContext, Sender {
         break
       case 'terminated':
         this.#answer(id, () => {
-          this.#asked = false
+          this.#reply = 'unasked'
           const { path, incarnation, reason } = body as TerminatedBody
           const terminated: Terminated = { path, incarnation, reason: unpackReason(reason) }
           return this.#instance?.onTerminated?.(terminated)
@@ -104,7 +106,7 @@ export class ThreadIncarnation implements ActorContext, Sender {
         break
       case 'callback':
         this.#answer(id, () => {
-          this.#asked = false
+          this.#reply = 'unasked'
           const callback = this.#callbacks.get(body as number)
           if (callback?.once === true) this.#callbacks.delete(body as number)
           return callback?.run()
@@ -145,7 +147,7 @@ export class ThreadIncarnation implements ActorContext, Sender {
     }
     const { handler, payload } = message
     this.#answer(id, () => {
-      this.#asked = asked
+      this.#reply = asked ? 'awaited' : 'unasked'
       return handler.invoke.call(this.#instance as Actor, bindRefs(payload, handler.packed, this))
     })
   }
@@ -189,7 +191,7 @@ export class ThreadIncarnation implements ActorContext, Sender {
     return { path: this.path, incarnation: this.incarnation }
   }
 
-  async spawn<A extends Actor>(type: ActorClass<A>, options: SpawnOptions): Promise<ActorRef<A>> {
+  async spawn<A extends Actor>(type: ActorClass<A>, options: SpawnOptions): Promise<SpawnedRef<A>> {
     const registered = typeOf(type)
     const { args, ...rest } = options
     const body = {
@@ -200,7 +202,7 @@ export class ThreadIncarnation implements ActorContext, Sender {
     }
     const child = (await this.#request('spawn', body)) as ActorName
     this.#children.set(child.path, child)
-    return new ActorRef<A>(this.#target(child.path), registered, this)
+    return new SpawnedRef<A>(this.#target(child.path), registered, this)
   }
 
   async stop(child: ActorRef): Promise<void> {
@@ -249,13 +251,16 @@ export class ThreadIncarnation implements ActorContext, Sender {
   }
 
   deferReply<T>(): DeferredReply<T> {
-    if (!this.#asked) {
+    const waiting = this.#reply
+    if (waiting === 'none' || waiting === 'deferred') {
       throw new TroupeError(
         'ERR_ACTOR_TYPE',
-        `${this.path} has no ask under way whose reply could be deferred`,
+        `${this.path} has no message under way whose reply could be deferred`,
       )
     }
-    this.#asked = false
+    // a tell: nobody waits for the reply, and the handler need not care
+    if (waiting === 'unasked') return new ThreadDeferredReply<T>(nobody, nobody)
+    this.#reply = 'deferred'
     const id = ++this.#lastId
     this.#send('defer', id)
     return new ThreadDeferredReply<T>(
@@ -308,6 +313,9 @@ export class ThreadIncarnation implements ActorContext, Sender {
       tell: (handler, payload) => this.#send('send-tell', 0, { path, message: this.#seal(handler, payload) }),
       watch: notHere,
       unwatch: notHere,
+      stop: async () => {
+        await this.#request('stop-child', path)
+      },
     }
   }
 
@@ -358,11 +366,11 @@ export class ThreadIncarnation implements ActorContext, Sender {
 
   #answer(id: number, work: () => unknown): void {
     const fail = (error: unknown): void => {
-      this.#asked = false
+      this.#reply = 'none'
       this.#send('error', id, errorInfo(error))
     }
     const done = (value: unknown): void => {
-      this.#asked = false
+      this.#reply = 'none'
       let body: unknown
       try {
         // a deferred reply is settled on its own way
@@ -375,7 +383,7 @@ export class ThreadIncarnation implements ActorContext, Sender {
     }
     try {
       const result = work()
-      if (result instanceof Promise) result.then(done, fail)
+      if (isPromiseLike(result)) result.then(done, fail)
       else done(result)
     } catch (error) {
       fail(error)
@@ -393,3 +401,5 @@ export class ThreadIncarnation implements ActorContext, Sender {
     return scope
   }
 }
+
+function nobody(): void {}

@@ -4,7 +4,7 @@ import { Cell } from '../actor/cell.js'
 import type { SpawnOptions } from '../actor/child-spec.js'
 import type { DeathReason, Terminated } from '../actor/death.js'
 import { typeOf } from '../actor/protocol.js'
-import { ActorRef } from '../actor/ref.js'
+import { ActorRef, SpawnedRef } from '../actor/ref.js'
 import type { Counters } from '../actor/system.js'
 import { viewOf, type ActorView } from './inspect.js'
 import { compileOptions, type CompiledCluster, type RuntimeOptions, type TroupeOptions } from './options.js'
@@ -63,13 +63,13 @@ export class Troupe implements AsyncDisposable {
    * @throws ERR_ACTOR_NAME, ERR_NAME_TAKEN, ERR_ACTOR_TYPE, ERR_INVALID_OPTION; ERR_ACTOR_START with the cause when it
    * failed to start; ERR_CLOSED
    */
-  spawn<A extends Actor>(type: ActorClass<A>, options: SpawnOptions): Promise<ActorRef<A>> {
+  spawn<A extends Actor>(type: ActorClass<A>, options: SpawnOptions): Promise<SpawnedRef<A>> {
     // no async function: the object behind one weighs as much as the actor
     try {
       this.#open()
       const registered = typeOf(type)
       const child = this.runtime.root.spawnChild(registered, options, undefined)
-      const ref = (cell: Cell): ActorRef<A> => new ActorRef<A>(cell, registered, undefined)
+      const ref = (cell: Cell): SpawnedRef<A> => new SpawnedRef<A>(cell, registered, undefined)
       return child instanceof Cell ? Promise.resolve(ref(child)) : child.then(ref)
     } catch (error) {
       return Promise.reject(error as Error)
