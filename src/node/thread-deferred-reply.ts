@@ -11,6 +11,11 @@ export class ThreadDeferredReply<T> implements DeferredReply<T> {
     this.#onError = onError
   }
 
+  static forNobody<T>(): ThreadDeferredReply<T> {
+    const nobody = (): void => undefined
+    return new ThreadDeferredReply<T>(nobody, nobody)
+  }
+
   resolve(value: T): void {
     if (this.settled) return
     // before it counts as settled: what cannot travel can still be rejected

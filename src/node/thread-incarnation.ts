@@ -259,7 +259,7 @@ export class ThreadIncarnation implements ActorContext, Sender {
       )
     }
     // a tell: nobody waits for the reply, and the handler need not care
-    if (waiting === 'unasked') return new ThreadDeferredReply<T>(nobody, nobody)
+    if (waiting === 'unasked') return ThreadDeferredReply.forNobody<T>()
     this.#reply = 'deferred'
     const id = ++this.#lastId
     this.#send('defer', id)
@@ -401,5 +401,3 @@ export class ThreadIncarnation implements ActorContext, Sender {
     return scope
   }
 }
-
-function nobody(): void {}

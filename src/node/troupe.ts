@@ -72,7 +72,7 @@ export class Troupe implements AsyncDisposable {
       const ref = (cell: Cell): SpawnedRef<A> => new SpawnedRef<A>(cell, registered, undefined)
       return child instanceof Cell ? Promise.resolve(ref(child)) : child.then(ref)
     } catch (error) {
-      return Promise.reject(error as Error)
+      return Promise.reject(error)
     }
   }
 
