@@ -11,7 +11,7 @@ import type { Terminated } from '../actor/death.js'
 import type { DeferredReply } from '../actor/deferred-reply.js'
 import { typeOfName } from '../actor/foreign-type.js'
 import { inbound, type Inbound } from '../actor/inbound.js'
-import { Logger } from '../actor/logger.js'
+import { forwardingLogger, Logger } from '../actor/logger.js'
 import { typeOf, type ActorType, type HandlerEntry } from '../actor/protocol.js'
 import { ActorRef, SpawnedRef, bindArgs, bindRefs, type RefTarget, type Sender } from '../actor/ref.js'
 import { checkDelay, checkPeriod } from '../actor/timers.js'
@@ -73,11 +73,7 @@ export class ThreadIncarnation implements ActorContext, Sender {
     this.#control = new Int32Array(body.control)
     this.#post = post
     this.#hooks = refHooks(path => this.#target(path))
-    const say =
-      (level: keyof Logger) =>
-      (message: string, fields?: Readonly<Record<string, unknown>>): void =>
-        this.#send('log', 0, [level, message, fields])
-    this.log = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') }
+    this.log = forwardingLogger((level, message, fields) => this.#send('log', 0, [level, message, fields]))
   }
 
   // what the host does to it

@@ -72,7 +72,7 @@ export class Troupe implements AsyncDisposable {
       const ref = (cell: Cell): SpawnedRef<A> => new SpawnedRef<A>(cell, registered, undefined)
       return child instanceof Cell ? Promise.resolve(ref(child)) : child.then(ref)
     } catch (error) {
-      return Promise.reject(error)
+      return rejected(error)
     }
   }
 
@@ -176,4 +176,9 @@ export class Troupe implements AsyncDisposable {
     const { target } = ref
     return target instanceof Cell && target.state !== 'stopped' ? target : this.runtime.find(ref.path)
   }
+}
+
+/** A rejected promise that keeps whatever was thrown. */
+async function rejected(error: unknown): Promise<never> {
+  throw error
 }
