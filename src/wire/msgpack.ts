@@ -47,7 +47,11 @@ const window = { start: 0, end: 0 }
 
 /** Reads the one value that lies from `start` to `end`; it shares no memory with `bytes`. */
 export function unpack(bytes: Uint8Array, start: number, end: number): unknown {
-  if (bytes.length > scratch.length) return unpackr.unpack(bytes.subarray(start, end))
+  if (bytes.length > scratch.length) {
+    const part = bytes.subarray(start, end)
+    // its native reader of strings crashes on memory shared between threads
+    return unpackr.unpack(part.buffer instanceof SharedArrayBuffer ? new Uint8Array(part) : part)
+  }
   scratch.set(bytes)
   window.start = start
   window.end = end
