@@ -152,22 +152,25 @@ onBoth(t, 'an old instance that wakes from an await has no effect', async (t, is
   t.same(await probe.ask.take(), [])
 })
 
-t.test('a message that an incarnation was busy with when it was killed completes nothing later', async t => {
-  const { troupe, probe, spawn } = await stage(t)
-  const subject = await spawn({ name: 'a' }, { notes: false })
-  const old = subject.ask.wait('old')
-  await probe.ask.arrived('old')
-  troupe.kill(subject)
-  await t.rejects(old, { code: 'ERR_ACTOR_FAILED' })
-  const running = subject.ask.hold('new')
-  subject.tell.say('second')
-  await probe.ask.arrived('new')
-  probe.tell.open('old')
-  await settle(3)
-  t.equal(troupe.inspect().children[1]?.mailbox.messages, 1)
-  t.same(await probe.ask.take(), [], 'the next incarnation is still busy with its own message')
-  probe.tell.open('new')
-  t.equal(await running, 'new')
+t.test('a message that an incarnation was busy with when it was killed ends nothing later', async t => {
+  for (const how of ['hold', 'failAfter'] as const) {
+    const { troupe, probe, spawn } = await stage(t)
+    const subject = await spawn({ name: 'a' }, { notes: false })
+    const asked: Promise<unknown> = subject.ask[how]('old')
+    const old = t.rejects(asked, { code: 'ERR_ACTOR_FAILED' })
+    await probe.ask.arrived('old')
+    troupe.kill(subject)
+    await old
+    const running = subject.ask.hold('new')
+    subject.tell.say('second')
+    await probe.ask.arrived('new')
+    probe.tell.open('old')
+    await settle(3)
+    t.match(troupe.inspect().children[1], { restarts: 1, mailbox: { messages: 1 } })
+    t.same(await probe.ask.take(), [], 'the next incarnation is still busy with its own message')
+    probe.tell.open('new')
+    t.equal(await running, 'new')
+  }
 })
 
 onBoth(t, 'linked children stop before their parent restarts, and in reverse order', async (t, isolation) => {

@@ -129,6 +129,26 @@ onBoth(t, 'watching', async (t, isolation) => {
   })
 })
 
+onBoth(
+  t,
+  'a death that waits in the mailbox when the watcher fails is not told to the next one',
+  async (t, isolation) => {
+    const { troupe, probe, spawn } = await stage(t)
+    const watcher = await spawn({ name: 'w', isolation }, { notes: false })
+    const target = await spawn({ name: 't' }, { notes: false })
+    await watcher.ask.watch(target)
+    const failing = t.rejects(watcher.ask.failAfter('gate'), { code: 'ERR_ACTOR_FAILED' })
+    await probe.ask.arrived('gate')
+    await troupe.stop(target)
+    t.equal(troupe.inspect().children[1]?.mailbox.messages, 1)
+    probe.tell.open('gate')
+    await failing
+    t.equal(await watcher.ask.count(), 0)
+    t.same(await probe.ask.take(), [])
+    t.equal(troupe.inspect().children[1]?.restarts, 1, 'nor does the old instance handle it')
+  },
+)
+
 t.test('an isolated actor is watched as any other', async t => {
   const { troupe, probe, spawn } = await stage(t)
   const watcher = await spawn({ name: 'w' }, { notes: false })
