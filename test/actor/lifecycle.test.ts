@@ -256,6 +256,23 @@ t.test(
   },
 )
 
+t.test('a leased child that is being stopped is not adopted', async t => {
+  const { troupe, probe, spawn } = await stage(t)
+  const parent = await spawn({ name: 'p' })
+  const leased = { lifetime: 'leased' } as const
+  const child = await parent.ask.spawn('a', { ...leased, args: { stop: 'wait end' } })
+  parent.tell.fail('now')
+  await parent.ask.count()
+  const stopping = troupe.stop(child)
+  await probe.ask.arrived('end')
+  await t.rejects(parent.ask.spawn('a', leased), {
+    cause: { code: 'ERR_NAME_TAKEN', data: { path: '/p/a', state: 'stopping' } },
+  })
+  probe.tell.open('end')
+  await stopping
+  t.equal((await parent.ask.spawn('a', leased)).path, '/p/a')
+})
+
 t.test('a leased child whose restart its parent did not live to see is restarted by the next', async t => {
   const a = { name: 'a', lifetime: 'leased' } as const
   const restarted = async (

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { Actor, type Directive, type StartCause } from 'troupe'
+import { Actor, type ActorRef, type Directive, type StartCause } from 'troupe'
 import { settle } from 'troupe/testing'
 import { Subject } from '../helpers/actors/subject.js'
 import { OneForAll, OneForOne, RestForOne, supervising } from '../helpers/actors/supervisors.js'
@@ -158,6 +158,22 @@ t.test('a child that fails again while its group starts has the group restarted 
   a.tell.fail('now')
   t.same(await Promise.all([a, b, c].map(child => child.ask.count())), [0, 0, 0])
   t.same(restarts(staged), [3, 3, 3])
+})
+
+t.test('a child whose failure another group restart has covered is not restarted again', async t => {
+  const children = [{ name: 'a' }, { name: 'b' }, { name: 'c', args: { stop: 'wait c' } }] as const
+  const staged = await family(t, RestForOne, children)
+  const [a, b, c] = staged.children
+  const fails = (child: ActorRef<Subject>): Promise<unknown> => t.rejects(child.ask.fail('now'))
+  await fails(c)
+  await staged.probe.ask.arrived('c')
+  // both wait for their turn: a's takes b along
+  await fails(a)
+  await fails(b)
+  staged.probe.tell.open('c')
+  t.same(await Promise.all([a, b, c].map(child => child.ask.count())), [0, 0, 0])
+  await settle(3)
+  t.same(restarts(staged), [1, 1, 2])
 })
 
 t.test('a spawn that is under way while its group restarts resolves once the child runs', async t => {
