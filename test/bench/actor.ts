@@ -19,9 +19,9 @@ interface Load {
 /** Actors started and stopped by those that can do it in seconds; the others do fewer, scaled to this. */
 const SPAWNED = 100_000
 
-const FAST: Load = { tells: 2_000_000, asks: 50_000, restarts: 2_000, threadAsks: 5_000, idle: SPAWNED }
-const NACT: Load = { ...FAST, tells: 100_000, asks: 20_000 }
-const COMEDY: Load = { ...FAST, tells: 50_000, asks: 20_000, idle: 5_000 }
+const FAST: Load = { tells: 2_000_000, asks: 300_000, restarts: 2_000, threadAsks: 5_000, idle: SPAWNED }
+const NACT: Load = { ...FAST, tells: 100_000, asks: 60_000 }
+const COMEDY: Load = { ...FAST, tells: 50_000, asks: 60_000, idle: 5_000 }
 
 /** What is still reachable once callbacks that wait for their turn let go of what they hold; bytes. */
 async function settledHeap(): Promise<number> {
