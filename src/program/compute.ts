@@ -13,8 +13,13 @@ export interface ProgramHost {
   /** Resolves to what the program waits for; a rejection is thrown in the program. */
   request(request: ProgramRequest): Promise<unknown>
   notice(notice: ProgramNotice): void
-  /** Called once, after everything else. */
+  /** Called once, after every request and notice. Its thread may still be on its way out. */
   ended(end: ProgramEnd): void
+  /**
+   * Called once, after {@link ended}: the program's thread is gone, and touches no shared memory any more. A kernel that
+   * is under way can delay it.
+   */
+  exited?(): void
 }
 
 /** A program that runs. */

@@ -115,6 +115,7 @@ class ThreadProgram implements Program {
       `the program of ${this.#name} ended its thread with code ${code}`,
     )
     this.#settle({ kind: 'failed', error })
+    this.#host.exited?.()
   }
 
   #threadError(cause: unknown): TroupeError {
