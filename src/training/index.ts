@@ -9,12 +9,20 @@ export {
 } from './batch-ring.js'
 export { Bell, type BellListener } from './bell.js'
 export { ExchangeRegion, type PushRecord, type RegionShape } from './exchange-region.js'
-export { Journal, journalEntry, type JournalEntry, type JournalExtract } from './journal.js'
+export {
+  Journal,
+  journalEntry,
+  type EpochLog,
+  type JournalEntry,
+  type JournalExtract,
+  type JournalImage,
+} from './journal.js'
 export { assemble, MAX_SHARD_BYTES, planLayout, scatter, type Layout, type Slice } from './layout.js'
 export { Ledger, type PushHeader, type Verdict } from './ledger.js'
 export {
   assertSameModel,
   elementCount,
+  type ModelPart,
   type ModelSpec,
   type OptimizerUse,
   type VariableSpec,
@@ -34,5 +42,13 @@ export { datasetSeed, SamplePlan, type SamplePlanSpec } from './sample-plan.js'
 export { ShardArea, type VersionWait } from './shard-area.js'
 export { Shard, type ClosedStep, type RefusedPush, type ShardOptions, type ShardScan } from './shard.js'
 export type { SlotEntry } from './slot-table.js'
+export {
+  slotKind,
+  SnapshotReader,
+  WEIGHTS_KIND,
+  type SnapshotTensor,
+  type TensorInterval,
+} from './snapshot.js'
 export { STEP_PHASES, type PhaseTimes, type StepPhase } from './step-phase.js'
+export type { Staleness, TrainingState } from './training-state.js'
 export { weightsSha256 } from './weights-hash.js'

@@ -18,6 +18,31 @@ export interface JournalExtract {
   readonly rows: Float64Array
 }
 
+/** The end of an epoch, as the program's epoch callbacks saw it. */
+export interface EpochLog {
+  readonly epoch: number
+  /** Steps that were made by then. */
+  readonly step: number
+  readonly logs: Readonly<Record<string, number>>
+}
+
+/** A journal as plain data: in cuts, and for a worker that replays it. */
+export interface JournalImage {
+  /** Entries of the steps before this one are gone: of them there are {@link epochs} only. */
+  readonly first: number
+  /** Entries of steps [first, steps). */
+  readonly steps: number
+  /** Number of the part that each step trained. */
+  readonly parts: Uint16Array
+  /** How many values a step of each part returned, by number of part. */
+  readonly widths: readonly number[]
+  /** The values of all steps, one after the other. */
+  readonly outputs: Float32Array
+  readonly rows: Float64Array
+  /** In order; each of a step of at most {@link steps}. */
+  readonly epochs: readonly EpochLog[]
+}
+
 const FIRST_CAPACITY = 1024
 
 /** Loss, metrics and rows of every closed step, in order of steps. */

@@ -13,6 +13,18 @@ export interface VariableSpec {
   readonly trainable: boolean
 }
 
+/**
+ * What a program trains in a step: an optimizer with the variables that it updates or that change beside. Parts are
+ * numbered in the order in which a program first trains them; variables are known by name, so parts may share them.
+ */
+export interface ModelPart {
+  readonly optimizer: OptimizerSpec
+  /** The trainable ones first, in the order of the gradients, then state. */
+  readonly variables: readonly VariableSpec[]
+  /** Names of what a step returns to user code: the loss, then the metrics. */
+  readonly outputs: readonly string[]
+}
+
 /** An optimizer and what it updates. */
 export interface OptimizerUse {
   readonly spec: OptimizerSpec
