@@ -12,6 +12,8 @@ export const REMEDIES = {
 
   // wire
   ERR_PAYLOAD: 'send plain data, binary data, TensorData or refs',
+  ERR_SHARED_MEMORY:
+    'shared memory cannot leave its process: send a copy (tensor.copy(), array.slice()), or keep both actors on one node',
   ERR_FRAME:
     'the sender is not a Troupe node, or the bytes were damaged on the way; the field names the place',
   ERR_PROTOCOL_VERSION: 'run the same version of Troupe on every node',
@@ -91,6 +93,20 @@ export const REMEDIES = {
   ERR_STATE_LOST: 'run the job again: what this actor held is gone with it',
   ERR_JOB_STOPPED: 'nothing to do if it was meant: the job was stopped before its end',
   ERR_PROGRAM_STOPPED: 'nothing to do: the job is stopping, and the program was in the middle of a step',
+
+  // checkpoint
+  ERR_CHECKPOINT_IO: 'see the cause: check that the place can be reached, read and written',
+  ERR_CHECKPOINT_MISSING: 'check the path, and that nobody else removes files of the checkpoint directory',
+  ERR_CHECKPOINT_EXISTS: 'give each writer of checkpoints its own randomness: two chose the same name',
+  ERR_CHECKPOINT_DISK_FULL:
+    'free space, keep fewer checkpoints, or choose another place; the last good checkpoint is untouched',
+  ERR_CHECKPOINT_UNREADABLE: 'check the disk; an older checkpoint is used where there is one',
+  ERR_CHECKPOINT_CLOSED: 'nothing to do: the job rolled back, and this checkpoint belongs to what was dropped',
+  ERR_CHECKPOINT_INCOMPLETE: 'write every shard and the state, whole, before the commit',
+  ERR_CHECKPOINT_DAMAGED: 'use an older checkpoint, or a copy of this one; troupe checkpoints DIR --verify lists them',
+  ERR_CHECKPOINT_NONE: 'check the directory with: troupe checkpoints DIR --verify; without --resume training begins anew',
+  ERR_CHECKPOINT_SLICE: 'ask for a tensor that the checkpoint holds, within its shape',
+  ERR_CHECKPOINT_PLACE: 'give a directory of this machine: a path, or a file: URL',
 
   // command line
   ERR_USAGE: 'see --help of the command',

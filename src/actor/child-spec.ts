@@ -12,9 +12,10 @@ export type Isolation =
 
 /**
  * When a child that ended is started again.
- * permanent: always; transient: when it failed or was killed; temporary: never.
+ * permanent: always; transient: when it failed or was killed; failover: when it was killed or its node was lost, and
+ * its failure is final; temporary: never.
  */
-export type RestartType = 'permanent' | 'transient' | 'temporary'
+export type RestartType = 'permanent' | 'transient' | 'failover' | 'temporary'
 
 /** How a child is spawned and supervised, as in OTP's child specification. */
 export interface SpawnOptions {
@@ -47,7 +48,7 @@ export interface SpawnOptions {
 export interface MailboxLimits {
   /** @default 131072 */
   readonly maxMessages?: number
-  /** Frames and binary payloads by length, strings 2 a character, anything else 64. @default 67108864 */
+  /** Frames and binary payloads by length, strings 2 a character, anything else, shared memory too, 64. @default 67108864 */
   readonly maxBytes?: number
 }
 
@@ -85,7 +86,7 @@ const positiveMs = z.number().min(0).max(MAX_DELAY_MS)
 const schema = z.strictObject({
   name: z.unknown(),
   args: z.unknown().optional(),
-  restart: z.enum(['permanent', 'transient', 'temporary']).default('transient'),
+  restart: z.enum(['permanent', 'transient', 'failover', 'temporary']).default('transient'),
   significant: z.boolean().default(false),
   shutdownMs: positiveMs.default(DEFAULT_SHUTDOWN_MS),
   lifetime: z.enum(['linked', 'leased']).default('linked'),

@@ -96,12 +96,18 @@ export function payloadBytes(payload: unknown, packed: boolean): number {
   if (typeof payload === 'string') return 2 * payload.length
   if (typeof payload !== 'object' || payload === null) return FLAT_PAYLOAD_BYTES
   // first, since a sealed message is binary whatever its handler packs
-  if (ArrayBuffer.isView(payload) || payload instanceof ArrayBuffer) return payload.byteLength
+  if (ArrayBuffer.isView(payload)) return ownBytes(payload)
+  if (payload instanceof ArrayBuffer) return payload.byteLength
   if (packed) {
     let sum = 0
     for (const argument of payload as unknown[]) sum += payloadBytes(argument, false)
     return sum
   }
-  if (payload instanceof TensorData) return payload.bytes.byteLength
+  if (payload instanceof TensorData) return ownBytes((payload as TensorData).bytes)
   return FLAT_PAYLOAD_BYTES
+}
+
+/** Shared memory is not the mailbox's: it stays, whether the message waits or not. */
+function ownBytes(view: ArrayBufferView): number {
+  return view.buffer instanceof SharedArrayBuffer ? FLAT_PAYLOAD_BYTES : view.byteLength
 }

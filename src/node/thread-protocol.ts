@@ -1,6 +1,6 @@
 import { errorFromInfo, errorInfo, type ErrorInfo } from '../errors.js'
 import type { StartCause } from '../actor/death.js'
-import { decodeFrame, encodeFrame, type ValueHooks } from '../wire/index.js'
+import { decodeFrame, encodeFrame, type SharedBuffers, type ValueHooks } from '../wire/index.js'
 
 /**
  * What a thread host and its thread say to each other: `[tag, id, body?]`. Payloads of users travel as frames, so that
@@ -22,7 +22,7 @@ export type ThreadTag =
   | 'abort'
   | 'child-gone' // body: path
   // answers, both ways
-  | 'value' // body: absent, a primitive, or a frame with one argument
+  | 'value' // body: absent, a primitive, or a SealedFrame with one argument
   | 'error' // body: ErrorInfo
   | 'refused' // a 'tell' or 'ask' that reached no handler; body: ErrorInfo
   // from the thread: requests answered with 'value' or 'error'
@@ -101,8 +101,9 @@ export interface StartBody {
 /** Frames at least this long are handed over rather than copied. */
 const TRANSFER_BYTES = 64 * 1024
 
-/** The buffers among these that are worth handing over: nobody here uses them afterwards. */
-export function transferable(frame: unknown): ArrayBuffer[] | undefined {
+/** The buffers of this body that are worth handing over: nobody here uses them afterwards. */
+export function transferable(body: unknown): ArrayBuffer[] | undefined {
+  const frame: unknown = Array.isArray(body) ? body[0] : body
   return frame instanceof Uint8Array &&
     frame.byteLength >= TRANSFER_BYTES &&
     frame.buffer instanceof ArrayBuffer
@@ -127,14 +128,17 @@ export function packValue(value: unknown, hooks: ValueHooks): unknown {
 }
 
 export function unpackValue(body: unknown, hooks: ValueHooks): unknown {
-  return body instanceof Uint8Array ? decodeFrame(body, hooks).args[0] : body
+  return isPrimitive(body) ? body : openFrame(body as SealedFrame, hooks).args[0]
 }
+
+/** A frame; or one and the shared buffers that it names, which `postMessage` shares with the other thread. */
+export type SealedFrame = Uint8Array | readonly [frame: Uint8Array, ...shared: SharedArrayBuffer[]]
 
 /**
  * A message that waits for its thread: a frame; or its name and arguments where those are primitives, which saves a
  * quarter of the round trip.
  */
-export type SealedMessage = Uint8Array | readonly [name: string, ...args: unknown[]]
+export type SealedMessage = SealedFrame | readonly [name: string, ...args: unknown[]]
 
 /** @throws ERR_PAYLOAD naming the path to an argument that cannot be sent */
 export function seal(name: string, args: readonly unknown[], hooks: ValueHooks): SealedMessage {
@@ -142,15 +146,29 @@ export function seal(name: string, args: readonly unknown[], hooks: ValueHooks):
 }
 
 export function unseal(message: SealedMessage, hooks: ValueHooks): { name: string; args: unknown[] } {
-  if (message instanceof Uint8Array) return decodeFrame(message, hooks)
-  const [name, ...args] = message
-  return { name, args }
+  if (isNamed(message)) {
+    const [name, ...args] = message
+    return { name, args }
+  }
+  return openFrame(message, hooks)
+}
+
+function isNamed(message: SealedMessage): message is readonly [name: string, ...args: unknown[]] {
+  return typeof message[0] === 'string'
 }
 
 /** A frame of its own bytes: a posted view takes its whole buffer along, and so would `slice`. */
-function sealFrame(name: string, args: readonly unknown[], hooks: ValueHooks): Uint8Array {
-  const frame = encodeFrame({ kind: 'tell', target: '/' }, name, args, hooks)
-  return frame.byteLength === frame.buffer.byteLength ? frame : new Uint8Array(frame)
+function sealFrame(name: string, args: readonly unknown[], hooks: ValueHooks): SealedFrame {
+  const shared: SharedBuffers = []
+  const frame = encodeFrame({ kind: 'tell', target: '/' }, name, args, hooks, shared)
+  const own = frame.byteLength === frame.buffer.byteLength ? frame : new Uint8Array(frame)
+  return shared.length === 0 ? own : [own, ...shared]
+}
+
+function openFrame(sealed: SealedFrame, hooks: ValueHooks) {
+  if (sealed instanceof Uint8Array) return decodeFrame(sealed, hooks)
+  const [frame, ...shared] = sealed
+  return decodeFrame(frame, hooks, shared)
 }
 
 export function packReason(reason: { kind: string; cause?: unknown; node?: string }): ReasonData {

@@ -9,6 +9,7 @@ import { PayloadDecoder } from './payload-decoder.js'
 import { PayloadEncoder } from './payload-encoder.js'
 import { isPlain } from './plain.js'
 import { scanValue, unsigned } from './scan.js'
+import type { SharedBuffers } from './shared-memory.js'
 import type { ValueHooks } from './value-hooks.js'
 
 /** The version of the frame. Nodes that speak another do not join; a frame of another is refused. */
@@ -47,19 +48,23 @@ const NO_DESCRIPTORS: readonly Descriptor[] = []
  * along. A frame with them has its memory to itself.
  *
  * @param hooks lets objects travel that the codec does not know
- * @throws TroupeError ERR_PAYLOAD naming the path to an argument that cannot be sent
+ * @param shared for a frame that stays in this process: takes the shared buffers that it names, which must travel with
+ * it to {@link decodeFrame}
+ * @throws TroupeError ERR_PAYLOAD naming the path to an argument that cannot be sent; ERR_SHARED_MEMORY the path to
+ * memory that cannot leave the process
  */
 export function encodeFrame(
   envelope: Envelope,
   name: string,
   args: readonly unknown[],
   hooks?: ValueHooks,
+  shared?: SharedBuffers,
 ): Uint8Array {
   if (isPlain(args)) {
     const head = packHead(envelope, name, args, NO_DESCRIPTORS)
     if (!holdsOddText(head, args)) return withoutBody(head)
   }
-  const encoder = new PayloadEncoder(hooks)
+  const encoder = new PayloadEncoder(hooks, shared)
   const wireArgs = encoder.encode(args)
   const { body } = encoder
   const head = packHead(envelope, name, wireArgs, body.descriptors)
@@ -110,9 +115,14 @@ function withBody(head: Uint8Array, body: BodyWriter): Uint8Array {
  * Reads a frame from a stranger. Tensors and binaries in the result are views of `bytes` where their place in
  * memory allows it, so `bytes` must not be written afterwards.
  *
+ * @param shared the buffers that {@link encodeFrame} put aside; none for bytes from outside, which then may name none
  * @throws TroupeError ERR_PROTOCOL_VERSION, or ERR_FRAME whose data name the field that is wrong
  */
-export function decodeFrame(bytes: Uint8Array, hooks?: ValueHooks): Frame {
+export function decodeFrame(
+  bytes: Uint8Array,
+  hooks?: ValueHooks,
+  shared?: readonly SharedArrayBuffer[],
+): Frame {
   if (bytes[0] !== FRAME_TOKEN) throw badFrame('frame', 'not a msgpack array of four')
   if (bytes[1] !== PROTOCOL_VERSION) throw wrongVersion(bytes[1])
   const { end, tagged } = scanValue(bytes, HEADER_START)
@@ -123,7 +133,7 @@ export function decodeFrame(bytes: Uint8Array, hooks?: ValueHooks): Frame {
   if (!Array.isArray(args)) throw badFrame('args', `must be an array, got ${glimpse(args)}`)
   if (!tagged && bodyStart === bytes.length && isEmpty(descriptors)) return { envelope, name, args }
   const blocks = readBlocks(descriptors, bytes.subarray(bodyStart))
-  return { envelope, name, args: new PayloadDecoder(blocks, hooks).decode(args) }
+  return { envelope, name, args: new PayloadDecoder(blocks, hooks, shared).decode(args) }
 }
 
 /** The scan leaves nothing that msgpackr could refuse; were it to, that is the frame's fault all the same. */

@@ -11,5 +11,6 @@ export {
 export { decodeFrame, encodeFrame, PROTOCOL_VERSION, type Frame } from './frame.js'
 export { type FrameField } from './frame-error.js'
 export { roundTrip } from './round-trip.js'
+export type { SharedBuffers } from './shared-memory.js'
 export { TensorData } from './tensor-data.js'
 export { type ValueHooks } from './value-hooks.js'

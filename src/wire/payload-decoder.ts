@@ -7,6 +7,7 @@ import { TAG_MARK } from './scan.js'
 import { ARRAY_BUFFER_TAG, BINARIES, BUFFER_TAG, TAGS } from './tags.js'
 import { LAYOUTS, isDType } from './dtype.js'
 import { TensorData, tensorFlaw } from './tensor-data.js'
+import { reviveShared } from './shared-memory.js'
 import type { ValueHooks } from './value-hooks.js'
 
 /**
@@ -19,8 +20,16 @@ export class PayloadDecoder {
   /** Blocks are named once each, in order. */
   #nextBlock = 0
 
-  constructor(blocks: readonly Block[], hooks: ValueHooks | undefined) {
+  readonly #shared: readonly SharedArrayBuffer[] | undefined
+
+  /** @param shared those that came beside the frame; undefined where it came from outside the process */
+  constructor(
+    blocks: readonly Block[],
+    hooks: ValueHooks | undefined,
+    shared: readonly SharedArrayBuffer[] | undefined,
+  ) {
     this.#blocks = blocks
+    this.#shared = shared
     this.#hooks = hooks
   }
 
@@ -74,6 +83,8 @@ export class PayloadDecoder {
         return errorFromInfo(this.#errorInfo(data))
       case TAGS.tensor:
         return this.#tensor(data)
+      case TAGS.shared:
+        return reviveShared(data, this.#shared)
       default:
         return this.#binary(name, data) ?? this.#foreign(name, data)
     }

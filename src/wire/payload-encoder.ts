@@ -1,10 +1,11 @@
-import { errorInfo, hasCode, TroupeError, type ErrorInfo } from '../errors.js'
+import { errorInfo, hasCode, TroupeError, type ErrorCode, type ErrorInfo } from '../errors.js'
 import { BodyWriter } from './body.js'
 import { isOddText, withoutOddities } from './odd-text.js'
 import { MAX_ARGUMENT_DEPTH, MAX_VALUES, MAX_KEYS, MAX_UINT64, MIN_INT64 } from './plain.js'
 import { TAG_MARK } from './scan.js'
 import { ARRAY_BUFFER_TAG, BINARIES, BUFFER_TAG, isReservedTag, TAGS } from './tags.js'
 import { TensorData } from './tensor-data.js'
+import { sharedBufferOf, sharedReference, type SharedBuffers } from './shared-memory.js'
 import { formatPath, type PathStep } from './value-path.js'
 import type { ValueHooks } from './value-hooks.js'
 
@@ -25,11 +26,18 @@ export class PayloadEncoder {
   /** Levels that tags add to those of the ancestors. */
   #tagDepth = 0
 
-  constructor(hooks: ValueHooks | undefined) {
+  readonly #shared: SharedBuffers | undefined
+
+  /** @param shared takes the shared buffers; undefined where the frame may leave the process */
+  constructor(hooks: ValueHooks | undefined, shared: SharedBuffers | undefined) {
     this.#hooks = hooks
+    this.#shared = shared
   }
 
-  /** @throws TroupeError ERR_PAYLOAD naming the path to a value that cannot be sent */
+  /**
+   * @throws TroupeError ERR_PAYLOAD naming the path to a value that cannot be sent; ERR_SHARED_MEMORY naming the path to
+   * memory that would have to leave its process
+   */
   encode(args: readonly unknown[]): unknown[] {
     return args.map((value, index) => this.#at(index, value))
   }
@@ -90,11 +98,14 @@ export class PayloadEncoder {
       return this.#record(value as Record<string, unknown>)
     }
     if (value instanceof TensorData) return this.#tensor(value as TensorData)
+    if (prototype === SharedArrayBuffer.prototype)
+      return this.#sharedMemory(value, value as SharedArrayBuffer)
     if (prototype === Date.prototype) return tag(TAGS.date, (value as Date).getTime())
     if (prototype === Map.prototype) return this.#map(value as Map<unknown, unknown>)
     if (prototype === Set.prototype) return this.#set(value as Set<unknown>)
     if (ArrayBuffer.isView(value)) {
-      const wire = this.#binary(value, prototype)
+      const shared = sharedBufferOf(value)
+      const wire = shared === undefined ? this.#binary(value, prototype) : this.#sharedMemory(value, shared)
       if (wire !== undefined) return wire
     }
     if (prototype === ArrayBuffer.prototype)
@@ -151,6 +162,8 @@ export class PayloadEncoder {
 
   #tensor(tensor: TensorData): unknown {
     if (tensor.moved) throw this.#refuse('TensorData that was moved before')
+    const shared = sharedBufferOf(tensor)
+    if (shared !== undefined) return this.#sharedMemory(tensor, shared)
     return tag(TAGS.tensor, this.body.add(tensor.dtype, tensor.shape, tensor.bytes, tensor.name))
   }
 
@@ -159,6 +172,17 @@ export class PayloadEncoder {
     if (prototype === Buffer.prototype) return this.#block(BUFFER_TAG, bytes)
     const { name } = view.constructor
     return BINARIES.get(name)?.prototype === prototype ? this.#block(name, bytes) : undefined
+  }
+
+  /** By reference: whoever gets it reads and writes the same memory. */
+  #sharedMemory(value: object, buffer: SharedArrayBuffer): unknown {
+    const shared = this.#shared
+    const known = shared?.indexOf(buffer) ?? -1
+    const reference = sharedReference(value, known === -1 ? (shared?.length ?? 0) : known)
+    if (reference === undefined) return undefined
+    if (shared === undefined) throw this.#refuse('shared memory', 'ERR_SHARED_MEMORY')
+    if (known === -1) shared.push(buffer)
+    return tag(TAGS.shared, reference)
   }
 
   #block(name: string, bytes: Uint8Array): unknown {
@@ -195,11 +219,13 @@ export class PayloadEncoder {
     const steps = this.#path.length
     const levels = this.#ancestors.length
     const tagDepth = this.#tagDepth
+    const shared = this.#shared?.length
     try {
       return this.#at('data', data)
     } catch (error) {
-      if (!hasCode(error, 'ERR_PAYLOAD')) throw error
+      if (!hasCode(error, 'ERR_PAYLOAD') && !hasCode(error, 'ERR_SHARED_MEMORY')) throw error
       this.body.truncate(blocks)
+      if (this.#shared !== undefined && shared !== undefined) this.#shared.length = shared
       this.#path.length = steps
       this.#ancestors.length = this.#steps.length = levels
       this.#tagDepth = tagDepth
@@ -225,9 +251,9 @@ export class PayloadEncoder {
     return `cyclic, the same object as ${formatPath(origin)}`
   }
 
-  #refuse(what: string): TroupeError {
+  #refuse(what: string, code: ErrorCode = 'ERR_PAYLOAD'): TroupeError {
     const path = formatPath(this.#path)
-    return new TroupeError('ERR_PAYLOAD', `${path}: ${what}`, { data: { path, what } })
+    return new TroupeError(code, `${path}: ${what}`, { data: { path, what } })
   }
 }
 

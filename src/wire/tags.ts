@@ -21,6 +21,8 @@ export const TAGS = {
   error: 'error',
   /** The index of its descriptor. */
   tensor: 'tensor',
+  /** Memory shared between threads, by its place in a list beside the frame: see `SharedReference`. */
+  shared: 'shared',
 } as const
 
 type BinaryClass = new (buffer: ArrayBufferLike, byteOffset: number, length: number) => ArrayBufferView

@@ -1,10 +1,11 @@
 import t, { type Test } from 'tap'
 import { settle } from 'troupe/testing'
 import { Actor, actor, TensorData, type ActorClass, type ActorRef, type SpawnOptions } from 'troupe'
+import { Holder } from '../helpers/actors/holder.js'
 import { Oddity } from '../helpers/actors/oddity.js'
 import { Rogue } from '../helpers/actors/rogue.js'
 import { Subject } from '../helpers/actors/subject.js'
-import { published, stage, until, type Stage } from '../helpers/runtime.js'
+import { onBoth, published, stage, until, type Stage } from '../helpers/runtime.js'
 
 t.setTimeout(180_000)
 
@@ -48,6 +49,59 @@ t.test('tensors travel to a thread and back', async t => {
       `${size} values`,
     )
     t.equal(values[size - 1], (size - 1) / 2, 'the sender keeps its own')
+  }
+})
+
+onBoth(t, 'memory that is shared stays shared in messages, replies and arguments', async (t, isolation) => {
+  const { troupe } = await stage(t)
+  const versions = new Int32Array(new SharedArrayBuffer(8), 4, 1)
+  const spawn = (name: string) => troupe.spawn(Holder, { name, isolation, args: { versions } })
+  const [holder, other] = await Promise.all([spawn('a'), spawn('b')])
+  const region = new Float32Array(new SharedArrayBuffer(16))
+  const memory = await holder.ask.attach(0, region.buffer)
+  const weights = new Float32Array(memory, 64, 4)
+  region.set([1, 2, 3, 4])
+  t.equal(await holder.ask.step(), 1)
+  t.same(weights, [-1, -2, -3, -4], 'gradients and weights are read where they are')
+  t.equal(versions[0], 1, 'also what came with the arguments of its spawn')
+  weights[0] = 10
+  region.set([1, 1, 1, 1])
+  await holder.ask.step()
+  const tensor = await holder.ask.weights()
+  t.same(
+    [tensor.shape, tensor.view()],
+    [
+      [2, 2],
+      [9, -3, -4, -5],
+    ],
+  )
+  t.same(weights, tensor.view())
+  tensor.view()[3] = 0
+  t.equal(weights[3], 0, 'a tensor on shared memory is no copy')
+  const grown = await holder.ask.grow()
+  t.equal(grown.byteLength, 2 * 65_536)
+  t.equal(new Float32Array(grown.buffer, 64, 1)[0], 9, 'a memory that has grown is the same memory')
+  t.ok(await holder.ask.lend(other), 'it goes on from actor to actor')
+  t.equal(await other.ask.step(), 3)
+  t.same(
+    [...(await other.ask.weights()).view()].slice(0, 2),
+    [0, 0],
+    'of what lies at the start of the other memory',
+  )
+  await t.rejects(holder.ask.throwWith(), { code: 'ERR_ACTOR_FAILED', cause: { message: 'with memory' } })
+})
+
+t.test('shared memory counts nothing in a mailbox, since it is not there', async t => {
+  const { troupe } = await stage(t)
+  const versions = new Int32Array(new SharedArrayBuffer(4))
+  const big = new SharedArrayBuffer(100_000)
+  for (const isolation of ['inline', 'thread'] as const) {
+    const options = { name: isolation, isolation, args: { versions }, mailbox: { maxBytes: 50_000 } }
+    const holder = await troupe.spawn(Holder, options)
+    await holder.ask.attach(0, big)
+    await t.rejects(holder.ask.attach(0, new ArrayBuffer(100_000) as unknown as SharedArrayBuffer), {
+      code: 'ERR_MAILBOX_FULL',
+    })
   }
 })
 

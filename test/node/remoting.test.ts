@@ -64,6 +64,21 @@ async function watching(
   return { seen, watcher }
 }
 
+t.test('Messages: shared memory stays in its process, and the sender is told where it is', async t => {
+  await cluster({}, async (sim, echo) => {
+    const region = new SharedArrayBuffer(8)
+    const refusal = { code: 'ERR_SHARED_MEMORY', data: { path: 'args[1].region' } }
+    await t.rejects(echo.ask.all(1, { region }), refusal)
+    t.throws(() => echo.tell.all(1, { region }), refusal)
+    const local = await sim.node('a').troupe.spawn(Echo, { name: 'local' })
+    t.equal((await local.ask.all(region))[0], region, 'at home it is shared')
+    t.same(await echo.ask.all(new Float32Array(region).slice()), [new Float32Array(2)], 'a copy travels')
+    const lender = await sim.node('b').troupe.spawn(Echo, { name: 'lender', args: [region] })
+    const remote = sim.node('a').troupe.lookup(Echo, lender.path)
+    await t.rejects(remote.ask.seen(), { code: 'ERR_SHARED_MEMORY', data: { path: 'args[0][0]' } })
+  })
+})
+
 t.test('Messages: arguments and replies of every kind arrive as they were sent', async t => {
   for (const strictPayloads of [false, true]) {
     await cluster({ strictPayloads }, async (sim, echo) => {

@@ -13,6 +13,7 @@ import {
   roundTrip,
   TensorData,
   type Envelope,
+  type SharedBuffers,
   type ValueHooks,
 } from '../../src/wire/index.js'
 
@@ -208,7 +209,6 @@ void t.test('what must not be sent is refused, with the path to it', async t => 
     [[new Map([[() => 1, 1]])], 'args[0].keys()[0]', /^function$/],
     [[new Map<unknown, unknown>([[1, () => 1]])], 'args[0].values()[0]', /^function$/],
     [[new Set([1, () => 1])], 'args[0].values()[1]', /^function$/],
-    [[new SharedArrayBuffer(8)], 'args[0]', /^instance of SharedArrayBuffer$/],
     [[new DataView(new ArrayBuffer(8))], 'args[0]', /^instance of DataView$/],
     [[new WeakMap()], 'args[0]', /^instance of WeakMap$/],
     [[/x/], 'args[0]', /^instance of RegExp$/],
@@ -233,6 +233,72 @@ void t.test('what must not be sent is refused, with the path to it', async t => 
     }
   }
   t.strictSame(sent('still works'), ['still works'])
+})
+
+void t.test('shared memory stays shared where its buffers go along, and the frame says which', async t => {
+  const memory = new SharedArrayBuffer(64)
+  const other = new SharedArrayBuffer(8)
+  const given = {
+    memory,
+    floats: new Float32Array(memory, 8, 3),
+    bytes: Buffer.from(memory as unknown as ArrayBuffer, 4, 5),
+    longs: new BigInt64Array(other),
+    tensor: new TensorData('float32', [1, 2], new Uint8Array(memory, 16, 8), 'dense/kernel'),
+    text: TensorData.of('uint8', new Uint8Array(memory, 1, 0)),
+    own: new Float32Array([1, 2]),
+  }
+  const shared: SharedBuffers = []
+  const frame = encodeFrame(TELL, 'take', [given, [memory]], undefined, shared)
+  t.strictSame(
+    shared.map(buffer => [memory, other].indexOf(buffer)),
+    [0, 1],
+    'each buffer once',
+  )
+  const [got, [again]] = decodeFrame(frame, undefined, shared).args as [typeof given, [SharedArrayBuffer]]
+  t.equal(got.memory, memory)
+  t.equal(again, memory)
+  t.equal(got.longs.buffer, other)
+  for (const view of [got.floats, got.bytes, got.tensor.bytes, got.text.bytes]) t.equal(view.buffer, memory)
+  t.ok(got.floats instanceof Float32Array && Buffer.isBuffer(got.bytes))
+  t.strictSame(
+    [got.floats, got.bytes, got.tensor.bytes].map(view => [view.byteOffset, view.byteLength]),
+    [
+      [8, 12],
+      [4, 5],
+      [16, 8],
+    ],
+  )
+  t.match(got.tensor, { dtype: 'float32', shape: [1, 2], name: 'dense/kernel' })
+  t.not(got.own.buffer, given.own.buffer, 'what is not shared is copied as ever')
+  const [round] = roundTrip([given]) as [typeof given]
+  t.equal(round.memory, memory, 'so a strict runtime shares it too')
+  t.equal(round.tensor.bytes.buffer, memory)
+})
+
+void t.test('shared memory that would leave its process is refused, with the path and a way out', async t => {
+  const memory = new SharedArrayBuffer(16)
+  const cases: [values: unknown[], path: string][] = [
+    [[1, { region: memory }], 'args[1].region'],
+    [[new Map([['w', [new Float32Array(memory)]]])], 'args[0].get("w")[0]'],
+    [[{ weights: TensorData.of('float32', new Float32Array(memory)) }], 'args[0].weights'],
+  ]
+  for (const [values, path] of cases) {
+    t.throws(() => encodeFrame(TELL, 'take', values), {
+      code: 'ERR_SHARED_MEMORY',
+      data: { path },
+      message: `${path}: shared memory. Remedy: shared memory cannot leave its process: send a copy (tensor.copy(), array.slice())`,
+    })
+  }
+  const copies = [new Float32Array(memory).slice(), TensorData.of('float32', new Float32Array(memory)).copy()]
+  const [array, tensor] = sent(...copies) as [Float32Array, TensorData]
+  t.strictSame([array.length, tensor.size], [4, 4], 'the remedy works')
+  const error = new TroupeError('ERR_INTERNAL', 'odd', { data: { memory } })
+  t.match((sent(error)[0] as TroupeError).data, { dropped: /^args\[0\]\.data\.memory: shared memory/ })
+  class Own extends Float32Array {}
+  t.throws(() => roundTrip([Reflect.construct(Own, [memory])]), {
+    code: 'ERR_PAYLOAD',
+    message: /instance of Own/,
+  })
 })
 
 void t.test('a key named __proto__ arrives as an own property and changes no prototype', async t => {

@@ -234,6 +234,44 @@ for (const [field, cases] of Object.entries(HOSTILE)) {
   })
 }
 
+void t.test(
+  'a stranger cannot name shared memory, and a reference cannot name what is not there',
+  async t => {
+    const frame = (reference: unknown): Buffer => header(['tell', '/'], '', [{ $shared: reference }], [])
+    const float = [0, 'Float32Array', 0, 2]
+    for (const reference of [0, float, [0, 'tensor', 0, 8, 'float32', [2], null], 'x', null, {}]) {
+      t.throws(() => decodeFrame(frame(reference)), {
+        code: 'ERR_FRAME',
+        data: { field: 'args' },
+        message: /shared memory is named, but none can come from outside/,
+      })
+    }
+    const shared = [new SharedArrayBuffer(16)]
+    t.doesNotThrow(() => decodeFrame(frame(float), undefined, shared))
+    for (const [reference, field] of [
+      [1, 'args'],
+      [-1, 'args'],
+      ['0', 'args'],
+      [['length', 'Float32Array', 0, 2], 'args'],
+      [[0, 'SharedArrayBuffer', 0, 2], 'args'],
+      [[0, 'constructor', 0, 2], 'args'],
+      [[0, 7, 0, 2], 'args'],
+      [[0, 'Float32Array', 2, 2], 'args'],
+      [[0, 'Float32Array', 0, 5], 'args'],
+      [[0, 'Float32Array', -4, 1], 'args'],
+      [[0, 'Float32Array', 0, 1.5], 'args'],
+      [[0, 'Buffer', 12, 5], 'args'],
+      [[0, 'tensor', 0, 17, 'uint8', [17], null], 'args'],
+      [[0, 'tensor', 0, 8, 'float33', [2], null], 'tensor.dtype'],
+      [[0, 'tensor', 0, 8, 'float32', [3], null], 'tensor.byteLength'],
+      [[0, 'tensor', 2, 8, 'float32', [2], null], 'tensor.offset'],
+      [[0, 'tensor', 0, 8, 'float32', [2], 7], 'tensor.name'],
+    ] as const) {
+      t.throws(() => decodeFrame(frame(reference), undefined, shared), { code: 'ERR_FRAME', data: { field } })
+    }
+  },
+)
+
 void t.test('a stranger cannot reach a prototype', async t => {
   const [got] = decodeFrame(
     header(['tell', '/'], '', [{ $object: ['__proto__', { polluted: true }, 'constructor', 1] }], []),

@@ -180,14 +180,6 @@ void t.test('a tensor of strings gives them back, whatever they hold', async t =
   t.strictSame(got.strings(), words)
 })
 
-void t.test('memory shared between threads can be sent from: what arrives is not shared', async t => {
-  const shared = new Float32Array(new SharedArrayBuffer(16), 8, 2).fill(3)
-  const sent = [TensorData.of('float32', shared), shared]
-  const [tensor, array] = decodeFrame(encodeFrame(PUSH, 'push', sent)).args as [TensorData, Float32Array]
-  t.strictSame([...(tensor.view() as Float32Array), ...array], [3, 3, 3, 3])
-  t.notOk(array.buffer instanceof SharedArrayBuffer)
-})
-
 void t.test('a frame in memory shared between threads can be read', async t => {
   const frame = encodeFrame(PUSH, 'push', [{ rank: 1, name: 'worker' }, new Float32Array([1, 2])])
   const shared = new Uint8Array(new SharedArrayBuffer(frame.length))
