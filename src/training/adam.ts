@@ -1,42 +1,35 @@
 import { integerPower } from './integer-power.js'
-import type { UpdateRule } from './optimizer.js'
+import { atLeast, flag, share, type Chosen } from './optimizer-options.js'
+import { updateRuleOf, type KernelCall, type SlotSpec } from './update-rule.js'
 
 const f = Math.fround
 
+const options = { beta1: share(0.9), beta2: share(0.999), epsilon: atLeast(0, 1e-7), amsgrad: flag(false) }
+
+function slots({ amsgrad }: Chosen<typeof options>): SlotSpec[] {
+  return [
+    { name: 'm', initial: 0 },
+    { name: 'v', initial: 0 },
+    ...(amsgrad ? [{ name: 'vMax', initial: 0 }] : []),
+  ]
+}
+
+function call(
+  { beta1, beta2, epsilon, amsgrad }: Chosen<typeof options>,
+  learningRate: number,
+  iteration: number,
+): KernelCall {
+  const correction = Math.sqrt(1 - integerPower(beta2, iteration)) / (1 - integerPower(beta1, iteration))
+  const scalars = [f(learningRate * correction), f(1 - beta1), f(1 - beta2), f(epsilon)]
+  return { kernel: amsgrad ? 'amsgrad' : 'adam', scalars }
+}
+
 /**
  * Adam (Kingma & Ba, 2015) in Keras's form: alpha = learningRate * sqrt(1 - beta2^t) / (1 - beta1^t);
- * m += (1 - beta1) * (g - m); v += (1 - beta2) * (g * g - v); w -= alpha * m / (sqrt(v) + epsilon).
+ * m += (1 - beta1) * (g - m); v += (1 - beta2) * (g * g - v); w -= alpha * m / (sqrt(v) + epsilon). With `amsgrad`
+ * (Reddi et al., 2018) the greatest v so far stands for v in the last.
  */
-export const adam: UpdateRule = {
-  options: {
-    learningRate: { default: 0.001, min: 0, below: Infinity },
-    beta1: { default: 0.9, min: 0, below: 1 },
-    beta2: { default: 0.999, min: 0, below: 1 },
-    epsilon: { default: 1e-7, min: 0, below: Infinity },
-  },
-  slots: ['m', 'v'],
-  prepare(options, iteration) {
-    const { learningRate, beta1, beta2, epsilon } = options as Record<
-      'learningRate' | 'beta1' | 'beta2' | 'epsilon',
-      number
-    >
-    // Scalars in float64, whose + - * / and sqrt are exact to the last bit on every engine; rounded once.
-    const correction = Math.sqrt(1 - integerPower(beta2, iteration)) / (1 - integerPower(beta1, iteration))
-    const alpha = f(learningRate * correction)
-    const gain1 = f(1 - beta1)
-    const gain2 = f(1 - beta2)
-    const eps = f(epsilon)
-    return (from, to, gradient, [first, second]) => {
-      const m = first!
-      const v = second!
-      for (let i = 0; i < to.length; i++) {
-        const g = gradient[i]!
-        const mi = f(m[i]! + f(f(g - m[i]!) * gain1))
-        const vi = f(v[i]! + f(f(f(g * g) - v[i]!) * gain2))
-        m[i] = mi
-        v[i] = vi
-        to[i] = f(from[i]! - f(f(mi * alpha) / f(f(Math.sqrt(vi)) + eps)))
-      }
-    }
-  },
-}
+export const adam = updateRuleOf({ learningRate: 0.001, options, slots, call })
+
+/** Adam with decoupled weight decay (Loshchilov & Hutter, 2019), in Keras's form and with its default. */
+export const adamw = updateRuleOf({ learningRate: 0.001, options, weightDecay: 0.004, slots, call })

@@ -27,15 +27,30 @@ export {
   type OptimizerUse,
   type VariableSpec,
 } from './model-spec.js'
+export { clipFactor, normClipping, type NormClipping } from './clipping.js'
+export { kernels } from './kernels/choose-kernels.js'
+export {
+  KERNEL_SCRATCH_BYTES,
+  NORM_BLOCK_ELEMENTS,
+  type Kernels,
+  type UpdateElements,
+} from './kernels/kernels.js'
+export { PlainKernels } from './kernels/plain-kernels.js'
+export { MAX_PAGES, PAGE_BYTES, sharedMemory, type SharedMemory } from './kernels/web-assembly.js'
+export type { OptimizerOptions, OptionValue } from './optimizer-options.js'
 export {
   OPTIMIZER_NAMES,
   optimizerSpec,
+  slotsOf,
   updateRule,
+  updateStep,
   type ElementUpdate,
   type OptimizerName,
   type OptimizerSpec,
-  type UpdateRule,
+  type UpdateStep,
 } from './optimizer.js'
+export { learningRateAt, SCHEDULE_NAMES, type LearningRateSchedule } from './schedule.js'
+export type { SlotSpec } from './update-rule.js'
 export { Permutation } from './permutation.js'
 export { reduceOutputs, TreeReduction } from './reduction.js'
 export { datasetSeed, SamplePlan, type SamplePlanSpec } from './sample-plan.js'

@@ -1,23 +1,22 @@
-import type { UpdateRule } from './optimizer.js'
+import { share } from './optimizer-options.js'
+import { updateRuleOf } from './update-rule.js'
 
 const f = Math.fround
+const options = { momentum: share(0.9) }
+const slots = [{ name: 'velocity', initial: 0 }]
 
 /** v = momentum * v - learningRate * g; w += v (Keras `SGD` with momentum). */
-export const momentum: UpdateRule = {
-  options: {
-    learningRate: { default: 0.01, min: 0, below: Infinity },
-    momentum: { default: 0.9, min: 0, below: 1 },
-  },
-  slots: ['velocity'],
-  prepare(options) {
-    const rate = f(options['learningRate']!)
-    const keep = f(options['momentum']!)
-    return (from, to, gradient, [velocity]) => {
-      for (let i = 0; i < to.length; i++) {
-        const v = f(f(keep * velocity![i]!) - f(rate * gradient[i]!))
-        velocity![i] = v
-        to[i] = f(from[i]! + v)
-      }
-    }
-  },
-}
+export const momentum = updateRuleOf({
+  learningRate: 0.01,
+  options,
+  slots: () => slots,
+  call: ({ momentum }, learningRate) => ({ kernel: 'momentum', scalars: [f(learningRate), f(momentum)] }),
+})
+
+/** v = momentum * v - learningRate * g; w += momentum * v - learningRate * g (Keras `SGD` with `nesterov`). */
+export const nesterov = updateRuleOf({
+  learningRate: 0.01,
+  options,
+  slots: () => slots,
+  call: ({ momentum }, learningRate) => ({ kernel: 'nesterov', scalars: [f(learningRate), f(momentum)] }),
+})

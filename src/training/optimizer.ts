@@ -1,70 +1,71 @@
 import { describe, TroupeError } from '../errors.js'
-import { adam } from './adam.js'
-import { momentum } from './momentum.js'
+import { adagrad } from './adagrad.js'
+import { adam, adamw } from './adam.js'
+import { ftrl } from './ftrl.js'
+import { PLAIN_UPDATES } from './kernels/plain-updates.js'
+import { momentum, nesterov } from './momentum.js'
+import {
+  checkOptions,
+  OPTIONAL_LIMIT,
+  type OptimizerOptions,
+  type OptionTable,
+  type OptionValue,
+} from './optimizer-options.js'
+import { rmsprop } from './rmsprop.js'
+import { learningRateAt, type LearningRateSchedule } from './schedule.js'
 import { sgd } from './sgd.js'
+import type { KernelCall, SlotSpec, UpdateRule } from './update-rule.js'
 
 /** An optimizer as a program names it: plain data, equal on every rank. */
 export interface OptimizerSpec {
   /** Unique in the job: slots are kept by (id, variable, slice). */
   readonly id: string
   readonly name: OptimizerName
-  /** Every option, defaults filled in. */
-  readonly options: Readonly<Record<string, number>>
+  /** Every option, defaults filled in, always in the same order. */
+  readonly options: Readonly<Record<string, OptionValue>>
 }
 
-/** Options of a rule, with their defaults and the values they may take. */
-export type OptionTable = Readonly<Record<string, OptionRule>>
-
-export interface OptionRule {
-  readonly default: number
-  readonly min: number
-  /** The value must be below this. */
-  readonly below: number
+/** What one update computes, the same for all its elements. */
+export interface UpdateStep extends KernelCall {
+  /** Of this update, rounded to float32. */
+  readonly learningRate: number
+  /** Share of the weights that the learning rate times this takes away before the update; float32; 0 for none. */
+  readonly weightDecay: number
+  /** Gradients are held within [-clipValue, clipValue] before the update; float32. */
+  readonly clipValue: number | undefined
 }
 
-/**
- * How weights move: elementwise and in float32, each operation rounded on its own, so that every engine, and a
- * kernel in WebAssembly, gives the same bits.
- */
-export interface UpdateRule {
-  readonly options: OptionTable
-  /** Names of the per-element state, each as large as the weights and zero in the beginning. */
-  readonly slots: readonly string[]
-  /** What one step needs beside the elements; `iteration` is 1 for the first update. */
-  prepare(options: Readonly<Record<string, number>>, iteration: number): ElementUpdate
-}
-
-/**
- * Reads `from` and `gradient`, writes `to` and `slots` (in the rule's order); all of one length, none overlapping
- * except that `to` may be `from`.
- */
-export type ElementUpdate = (
-  from: Float32Array,
-  to: Float32Array,
-  gradient: Float32Array,
-  slots: readonly Float32Array[],
-) => void
-
-const RULES = { sgd, momentum, adam } satisfies Record<string, UpdateRule>
+const RULES = { sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw, ftrl } satisfies Record<
+  string,
+  UpdateRule
+>
 
 export type OptimizerName = keyof typeof RULES
 
 export const OPTIMIZER_NAMES = Object.keys(RULES) as readonly OptimizerName[]
 
-export function updateRule(name: OptimizerName): UpdateRule {
-  return RULES[name]
+/** Options that every optimizer has; at most one of the last three may be given, as in Keras. */
+const CLIPPING = { clipValue: OPTIONAL_LIMIT, clipNorm: OPTIONAL_LIMIT, globalClipNorm: OPTIONAL_LIMIT }
+
+function optionTable({ learningRate, options, weightDecay = 0 }: UpdateRule): OptionTable {
+  return {
+    learningRate: { kind: 'rate', default: learningRate },
+    ...options,
+    weightDecay: { kind: 'number', default: weightDecay, min: 0, below: Infinity },
+    ...CLIPPING,
+  }
 }
 
 /**
  * Checks a program's choice and fills in defaults.
  *
- * @param given the learning rate, or options by name
+ * @param given the learning rate, or options by name; `learningRate` may be a schedule
  * @throws ERR_OPTIMIZER for a name that is not known, ERR_INVALID_OPTION for an option or value that is not allowed
  */
 export function optimizerSpec(
   id: string,
   name: string,
-  given: number | Readonly<Record<string, number>> = {},
+  given: number | OptimizerOptions = {},
 ): OptimizerSpec {
   if (!Object.hasOwn(RULES, name)) {
     throw new TroupeError(
@@ -72,24 +73,61 @@ export function optimizerSpec(
       `optimizer ${describe(name)} is not known; known: ${OPTIMIZER_NAMES.join(', ')}`,
     )
   }
-  const rule = updateRule(name as OptimizerName)
+  const rule = RULES[name as OptimizerName]
   const asked = typeof given === 'number' ? { learningRate: given } : given
-  for (const option of Object.keys(asked)) {
-    if (Object.hasOwn(rule.options, option)) continue
-    const known = Object.keys(rule.options).join(', ')
-    throw new TroupeError('ERR_INVALID_OPTION', `${name} has no option ${describe(option)}; it has ${known}`)
-  }
-  const options: Record<string, number> = {}
-  for (const [option, { default: value, min, below }] of Object.entries(rule.options)) {
-    const chosen = asked[option] ?? value
-    if (typeof chosen !== 'number' || !(chosen >= min && chosen < below)) {
-      const limit = below === Infinity ? `a number of at least ${min}` : `a number in [${min}, ${below})`
-      throw new TroupeError(
-        'ERR_INVALID_OPTION',
-        `${name}.${option} is ${describe(chosen)}; it must be ${limit}`,
-      )
-    }
-    options[option] = chosen
+  const options = checkOptions(name, optionTable(rule), asked)
+  const clipping = Object.keys(CLIPPING).filter(option => options[option] !== undefined)
+  if (clipping.length > 1) {
+    throw new TroupeError(
+      'ERR_INVALID_OPTION',
+      `${name} has ${clipping.join(' and ')}; one way of clipping may be given`,
+    )
   }
   return { id, name: name as OptimizerName, options }
+}
+
+/** The state that an optimizer keeps for each element. */
+export function slotsOf(spec: OptimizerSpec): readonly SlotSpec[] {
+  return RULES[spec.name].slots(spec.options as Record<string, number>)
+}
+
+/**
+ * What the update number `iteration` of an optimizer computes; 1 is its first.
+ *
+ * Scalars are computed in float64 by operations that are exact to the last bit on every engine, then rounded once.
+ */
+export function updateStep(spec: OptimizerSpec, iteration: number): UpdateStep {
+  const options = spec.options as Readonly<Record<string, number>>
+  const schedule = spec.options['learningRate'] as number | LearningRateSchedule
+  const learningRate = learningRateAt(schedule, iteration - 1)
+  const { clipValue } = options as { readonly clipValue?: number }
+  return {
+    ...RULES[spec.name].call(options, learningRate, iteration),
+    learningRate: Math.fround(learningRate),
+    weightDecay: Math.fround(options['weightDecay']!),
+    clipValue: clipValue === undefined ? undefined : Math.fround(clipValue),
+  }
+}
+
+/** Reads `from` and `gradient`, writes `to` and `slots`; arrays of one length. */
+export type ElementUpdate = (
+  from: Float32Array,
+  to: Float32Array,
+  gradient: Float32Array,
+  slots: readonly Float32Array[],
+) => void
+
+/** An optimizer's update over arrays, in plain TypeScript. */
+export function updateRule(name: OptimizerName): {
+  readonly slots: readonly string[]
+  prepare(options: OptimizerSpec['options'], iteration: number): ElementUpdate
+} {
+  const spec = optimizerSpec(name, name)
+  return {
+    slots: slotsOf(spec).map(slot => slot.name),
+    prepare(options, iteration) {
+      const { kernel, scalars } = updateStep({ ...spec, options }, iteration)
+      return (from, to, gradient, slots) => PLAIN_UPDATES[kernel](from, to, gradient, slots, scalars)
+    },
+  }
 }

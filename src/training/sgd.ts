@@ -1,15 +1,9 @@
-import type { UpdateRule } from './optimizer.js'
-
-const f = Math.fround
+import { updateRuleOf } from './update-rule.js'
 
 /** w -= learningRate * g (Keras `SGD` without momentum). */
-export const sgd: UpdateRule = {
-  options: { learningRate: { default: 0.01, min: 0, below: Infinity } },
-  slots: [],
-  prepare(options) {
-    const rate = f(options['learningRate']!)
-    return (from, to, gradient) => {
-      for (let i = 0; i < to.length; i++) to[i] = f(from[i]! - f(rate * gradient[i]!))
-    }
-  },
-}
+export const sgd = updateRuleOf({
+  learningRate: 0.01,
+  options: {},
+  slots: () => [],
+  call: (_, learningRate) => ({ kernel: 'sgd', scalars: [Math.fround(learningRate)] }),
+})

@@ -1,0 +1,13 @@
+import type { Kernels } from './kernels.js'
+import { PlainKernels } from './plain-kernels.js'
+import type { SharedMemory } from './web-assembly.js'
+
+/**
+ * The fastest kernels that this engine can run over a memory.
+ *
+ * @param scratch byte offset of {@link KERNEL_SCRATCH_BYTES} bytes, a multiple of 64, that nobody else uses while a
+ * call runs
+ */
+export function kernels(memory: SharedMemory, _scratch: number): Kernels {
+  return new PlainKernels(memory)
+}
