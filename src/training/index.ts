@@ -28,6 +28,7 @@ export {
   type VariableSpec,
 } from './model-spec.js'
 export { clipFactor, normClipping, type NormClipping } from './clipping.js'
+export { gradientNorms, normBlocks, type BlockSums, type GradientNorms } from './gradient-norm.js'
 export { kernels } from './kernels/choose-kernels.js'
 export {
   KERNEL_SCRATCH_BYTES,
@@ -36,6 +37,12 @@ export {
   type UpdateElements,
 } from './kernels/kernels.js'
 export { PlainKernels } from './kernels/plain-kernels.js'
+export {
+  reduceAndUpdate,
+  scaleAndUpdate,
+  type SliceElements,
+  type SlicePushes,
+} from './kernels/slice-update.js'
 export { MAX_PAGES, PAGE_BYTES, sharedMemory, type SharedMemory } from './kernels/web-assembly.js'
 export type { OptimizerOptions, OptionValue } from './optimizer-options.js'
 export {

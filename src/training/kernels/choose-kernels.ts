@@ -8,6 +8,6 @@ import type { SharedMemory } from './web-assembly.js'
  * @param scratch byte offset of {@link KERNEL_SCRATCH_BYTES} bytes, a multiple of 64, that nobody else uses while a
  * call runs
  */
-export function kernels(memory: SharedMemory, _scratch: number): Kernels {
-  return new PlainKernels(memory)
+export function kernels(memory: SharedMemory, scratch: number): Kernels {
+  return new PlainKernels(memory, scratch)
 }

@@ -31,6 +31,8 @@ export interface UpdateElements {
 export interface Kernels {
   readonly name: 'plain' | 'simd'
   readonly memory: SharedMemory
+  /** Byte offset of {@link KERNEL_SCRATCH_BYTES} bytes that calls may overwrite. */
+  readonly scratch: number
 
   /**
    * out = sum of inputs[r] * weights[r] / (sum of weights), over a fixed binary tree: neighbours first,

@@ -13,11 +13,13 @@ const LANES = 8
 export class PlainKernels implements Kernels {
   readonly name = 'plain'
   readonly memory: SharedMemory
+  readonly scratch: number
   readonly #reductions = new Map<number, TreeReduction>()
   readonly #lanes = new Float64Array(LANES)
 
-  constructor(memory: SharedMemory) {
+  constructor(memory: SharedMemory, scratch: number) {
     this.memory = memory
+    this.scratch = scratch
   }
 
   reduce(out: number, inputs: readonly number[], weights: readonly number[], length: number): boolean {
