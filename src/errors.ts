@@ -88,6 +88,9 @@ export const REMEDIES = {
 
   // program
   ERR_TRAINING_LOOP: 'train with model.fitDataset() or optimizer.minimize(), one optimizer a job',
+  ERR_MODEL_FILES: 'see the cause: check the directory, and that it can be read and written',
+  ERR_NOT_DETERMINISTIC:
+    'let a step depend on weights, data and Math.random only: no clock, no counter of your own, no other state',
   ERR_PROGRAM_FAILED: "see the cause: the job's main threw",
   ERR_PROGRAM_KILLED: 'nothing to do if the kill was planned; the supervisor starts the program again',
   ERR_STATE_LOST: 'run the job again: what this actor held is gone with it',
@@ -101,10 +104,13 @@ export const REMEDIES = {
   ERR_CHECKPOINT_DISK_FULL:
     'free space, keep fewer checkpoints, or choose another place; the last good checkpoint is untouched',
   ERR_CHECKPOINT_UNREADABLE: 'check the disk; an older checkpoint is used where there is one',
-  ERR_CHECKPOINT_CLOSED: 'nothing to do: the job rolled back, and this checkpoint belongs to what was dropped',
+  ERR_CHECKPOINT_CLOSED:
+    'nothing to do: the job rolled back, and this checkpoint belongs to what was dropped',
   ERR_CHECKPOINT_INCOMPLETE: 'write every shard and the state, whole, before the commit',
-  ERR_CHECKPOINT_DAMAGED: 'use an older checkpoint, or a copy of this one; troupe checkpoints DIR --verify lists them',
-  ERR_CHECKPOINT_NONE: 'check the directory with: troupe checkpoints DIR --verify; without --resume training begins anew',
+  ERR_CHECKPOINT_DAMAGED:
+    'use an older checkpoint, or a copy of this one; troupe checkpoints DIR --verify lists them',
+  ERR_CHECKPOINT_NONE:
+    'check the directory with: troupe checkpoints DIR --verify; without --resume training begins anew',
   ERR_CHECKPOINT_SLICE: 'ask for a tensor that the checkpoint holds, within its shape',
   ERR_CHECKPOINT_PLACE: 'give a directory of this machine: a path, or a file: URL',
 

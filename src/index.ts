@@ -1,6 +1,7 @@
 import 'reflect-metadata'
 
 import { container } from 'tsyringe'
+import { CheckpointPlaces, LocalPlaces } from './checkpoint/index.js'
 import { Compute } from './program/compute.js'
 import { ThreadCompute } from './program/thread-compute.js'
 
@@ -42,6 +43,24 @@ export {
   type SupervisionOptions,
 } from './supervision/index.js'
 export { TensorData, type DType } from './wire/index.js'
+export {
+  Checkpoint,
+  CheckpointAttempt,
+  CheckpointPlaces,
+  CheckpointStore,
+  damageText,
+  LocalFiles,
+  type CheckpointDamage,
+  type CheckpointEntry,
+  type CheckpointFiles,
+  type CheckpointManifest,
+  type CommitOutcome,
+  type ManifestFacts,
+  type NewestCheckpoint,
+  type RetentionPolicy,
+  type TensorKey,
+  type TensorSlice,
+} from './checkpoint/index.js'
 export { Troupe } from './node/troupe.js'
 export type { ActorView } from './node/inspect.js'
 export type { ShutdownPhase, ShutdownTask } from './node/shutdown.js'
@@ -67,6 +86,7 @@ export {
 } from './program/job-definition.js'
 export type { Batch, DatasetOptions, JobContext, OptimizerOptions } from './program/job-context.js'
 export type {
+  JobCheckpoint,
   JobDone,
   JobEpochEnd,
   JobEvent,
@@ -88,9 +108,10 @@ export type {
   ProgramRequest,
   ProgramSpec,
 } from './program/protocol.js'
-export { checkKill, parseKill, type KillSpec } from './config/index.js'
+export { checkKill, killAt, parseKill, type FaultPoint, type KillSpec } from './config/index.js'
 export { fingerprintDifferences, type ComputeFingerprint } from './tensor/fingerprint.js'
 export type { BackendName } from './tensor/backend-name.js'
 
 // A runtime may be started with another Compute; this one stands where none was given.
 container.register(Compute, { useValue: new ThreadCompute() })
+container.register(CheckpointPlaces, { useValue: new LocalPlaces() })
