@@ -1,6 +1,15 @@
 import { setImmediate } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { arrays, causalChain, Troupe, type DatasetRequest, type JobDone, type JobEvent } from 'troupe'
+import {
+  arrays,
+  causalChain,
+  Troupe,
+  type DatasetRequest,
+  type Isolation,
+  type JobDone,
+  type JobEvent,
+  type TroupeOptions,
+} from 'troupe'
 import { Feeder, ParameterServer, runJob, Worker, type JobHandle, type RunJobOptions } from 'troupe/actors'
 import { BatchRing } from 'troupe/training'
 import odd from '../fixtures/jobs/odd.js'
@@ -33,8 +42,9 @@ async function collect(
 async function runTiny(
   options: Partial<RunJobOptions<{ epochs?: number }>> = {},
   onEvent: (event: JobEvent, troupe: Troupe) => void = () => undefined,
+  runtime: TroupeOptions = {},
 ): Promise<Run> {
-  await using troupe = await Troupe.start()
+  await using troupe = await Troupe.start(runtime)
   const job = await runJob(troupe, tiny, { module: TINY, backend: 'wasm', ...options })
   const events = await collect(job, event => onEvent(event, troupe))
   return { events, done: await job.done }
@@ -128,6 +138,12 @@ t.test('killed workers come back, and nothing else changes', async t => {
     { actor: 'worker-0', replayedSteps: Number },
   ])
   t.ok(restored.every(event => event.seconds > 0))
+})
+
+t.test("the job's actors send nothing but what travels: strict payloads change no bit", async t => {
+  const strict = await runTiny({ kills: ['worker-0@9'] }, undefined, { strictPayloads: true })
+  same(t, strict, clean, 'strict')
+  t.equal(strict.done.restarts, 1)
 })
 
 t.test('an actor that is killed from outside is started again, and the job stays exact', async t => {
@@ -244,7 +260,12 @@ t.test('a job can be stopped; its programs hear of it; what they print is in its
 
 t.test('a worker whose successor has come gets no more data, and takes none from it', async t => {
   await using troupe = await Troupe.start()
-  const feeder = await troupe.spawn(Feeder, { name: 'feeder', args: { seed: 1, workers: 1 } })
+  for (const isolation of ['inline', 'thread'] as const) await feeds(t, troupe, isolation)
+})
+
+async function feeds(t: Test, troupe: Troupe, isolation: Isolation): Promise<void> {
+  const args = { seed: 1, workers: 1 }
+  const feeder = await troupe.spawn(Feeder, { name: `feeder-${isolation}`, isolation, args })
   const rows = Float32Array.of(1, 2, 3, 4)
   const request: DatasetRequest = {
     ask: 'dataset',
@@ -257,8 +278,8 @@ t.test('a worker whose successor has come gets no more data, and takes none from
   await t.rejects(feeder.ask.open(0, 1, request), { code: 'ERR_STALE_INCARNATION' })
   ring.jump({ epoch: 0, ordinal: 0 })
   while (ring.credit === ring.shape.slots) await setImmediate()
-  t.match(ring.take(), { epoch: 0, ordinal: 0, rows: 2 })
-})
+  t.match(ring.take(), { epoch: 0, ordinal: 0, rows: 2 }, `${isolation}: batches come in shared memory`)
+}
 
 t.test('bad options are refused before anything runs', async t => {
   await using troupe = await Troupe.start()
