@@ -10,7 +10,17 @@ export {
 } from './checkpoint-store.js'
 export { damageText, type CheckpointDamage, type DamageReason } from './damage.js'
 export type { CheckpointFiles, FileEntry, FileSink, FileStat, RenameOutcome } from './files.js'
+export {
+  FaultyFiles,
+  randomDiskFaults,
+  type DiskFaultRates,
+  type FaultPlan,
+  type FileFault,
+  type FileOperation,
+  type FileOperationKind,
+} from './faulty-files.js'
 export { LocalFiles } from './local-files.js'
+export { MemoryFiles, type MemoryFilesOptions } from './memory-files.js'
 export type { CheckpointManifest, FileReceipt, ManifestFacts } from './manifest.js'
 export { CheckpointPlaces, LocalPlaces } from './places.js'
 export { DEFAULT_KEEP_LAST, type RetentionPolicy } from './retention.js'
