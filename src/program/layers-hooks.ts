@@ -1,103 +1,173 @@
 import type * as Tfjs from '@tensorflow/tfjs'
-import type { MathRandomSeed } from '../determinism/index.js'
 import { checkTrainable, type BackendName } from '../tensor/index.js'
-import type { Logs } from './events.js'
 import { isBlockingOptimizer } from './blocking-optimizer.js'
-import type { Batch } from './job-context.js'
+import type { Logs } from './events.js'
+import { checkFrozen } from './frozen-weights.js'
 import type { HostLink } from './host-link.js'
+import { LayerSeeds } from './layer-seeds.js'
+import { ModelState } from './model-state.js'
+import type { OnceJournal } from './once-journal.js'
 import type { Trainee, TrainingSession } from './training-session.js'
 
 type TrainFunction = (data: Tfjs.Tensor[]) => Tfjs.Scalar[]
+type CallbackLogs = Record<string, unknown>
 
 /** What the hooks use of a Layers model, some of which its type does not show. */
 interface Model {
   readonly optimizer: unknown
-  readonly weights: Tfjs.LayerVariable[]
+  readonly weights: readonly Tfjs.LayerVariable[]
   readonly collectedTrainableWeights: readonly Tfjs.LayerVariable[]
   getDedupedMetricsNames(): string[]
 }
 
 interface ModelMethods {
   makeTrainFunction: (this: Model) => TrainFunction
-  fitDataset: (this: Model, dataset: Tfjs.data.Dataset<Batch>, args: FitArgs) => Promise<Tfjs.History>
+  fit: (this: Model, x: Rows, y: Rows, args?: FitArgs) => Promise<Tfjs.History>
+  fitDataset: (this: Model, dataset: Sized, args: FitDatasetArgs) => Promise<Tfjs.History>
+}
+
+type Rows = Tfjs.Tensor | Tfjs.Tensor[] | Readonly<Record<string, Tfjs.Tensor>>
+
+interface Sized {
+  readonly size: number
 }
 
 interface FitArgs {
+  readonly epochs?: number
+  readonly initialEpoch?: number
+  readonly batchSize?: number
+  readonly validationSplit?: number
+  readonly validationData?: unknown
+}
+
+interface FitDatasetArgs {
   readonly epochs: number
   readonly initialEpoch?: number
   readonly batchesPerEpoch?: number
 }
 
-interface DatasetMethods {
-  shuffle: (this: object, bufferSize: number, seed?: string, reshuffleEachIteration?: boolean) => object
-}
-
 interface CallbackListMethods {
-  onBatchEnd: (this: object, batch: number, logs?: Record<string, unknown>) => Promise<void>
-  onEpochEnd: (this: object, epoch: number, logs?: Record<string, unknown>) => Promise<void>
+  setModel: (this: object, model: Model) => void
+  onBatchBegin: (this: object, batch: number, logs?: CallbackLogs) => Promise<void>
+  onBatchEnd: (this: object, batch: number, logs?: CallbackLogs) => Promise<void>
+  onEpochEnd: (this: object, epoch: number, logs?: CallbackLogs) => Promise<void>
 }
 
 export interface HookParts {
   readonly tf: typeof Tfjs
   readonly session: TrainingSession
   readonly link: HostLink
+  readonly onces: OnceJournal
   readonly backend: BackendName
   readonly chief: boolean
-  readonly random: MathRandomSeed
 }
+
+/** What tfjs takes for a batch where nothing else is said. */
+const DEFAULT_BATCH_SIZE = 32
 
 /**
  * Lets ordinary Layers programs take part in a job: from now on, in this thread, a model that was compiled with an
- * optimizer of the job makes its training steps through the session, and its callbacks see loss, metrics and number
- * of rows over all workers. Other models train as ever.
+ * optimizer of the job makes its training steps (of `fit`, `fitDataset` or `trainOnBatch`) through the session, and its
+ * callbacks see loss, metrics and number of rows over all workers. Other models train as ever.
  */
-export function hookLayers({ tf, session, link, backend, chief, random }: HookParts): void {
+export function hookLayers(parts: HookParts): void {
+  const { tf, session, onces, backend } = parts
   const models = tf.LayersModel.prototype as unknown as ModelMethods
   const { makeTrainFunction } = models
-  /** Rows of the step whose callbacks come next. */
-  let stepRows: number | undefined
+  const seeds = new WeakMap<object, LayerSeeds>()
+  const state = new ModelState(tf)
+  const rows: StepRows = { ofStep: undefined }
 
   models.makeTrainFunction = function () {
     const train = makeTrainFunction.call(this)
-    const { optimizer } = this
+    const { optimizer, collectedTrainableWeights } = this
     if (!isBlockingOptimizer(optimizer)) return train
-    checkTrainable(tf, this as unknown as Tfjs.LayersModel, backend)
+    // A model that is compiled again has another list; `trainOnBatch` comes here for every batch.
+    let layerSeeds = seeds.get(collectedTrainableWeights)
+    if (layerSeeds === undefined) {
+      const model = this as unknown as Tfjs.LayersModel
+      checkTrainable(tf, model, backend)
+      checkFrozen(state.frozenIn(this), session, onces)
+      layerSeeds = new LayerSeeds(model)
+      seeds.set(collectedTrainableWeights, layerSeeds)
+    }
     const trainee: Trainee = {
       optimizer: optimizer.spec,
-      trainable: this.collectedTrainableWeights.map(variableOf),
-      state: stateOf(this).map(variableOf),
+      trainable: collectedTrainableWeights.map(variableOf).filter(({ trainable }) => trainable),
+      state: state.of(this).map(variableOf),
       outputs: this.getDedupedMetricsNames(),
     }
     return data => {
-      const { outputs, rows } = session.step(trainee, data[0]!.shape[0], () => readScalars(train(data)))
-      stepRows = rows
-      return Array.from(outputs, value => tf.scalar(value))
+      layerSeeds.reseed(session.steps)
+      const entry = session.step(trainee, data[0]!.shape[0], () => readScalars(train(data)))
+      rows.ofStep = entry.rows
+      return Array.from(entry.outputs, value => tf.scalar(value))
     }
   }
 
+  hookCallbacks(parts, rows)
+  if (parts.chief) hookExtent(parts)
+}
+
+/** Rows over all workers of the step whose callbacks come next. */
+interface StepRows {
+  ofStep: number | undefined
+}
+
+function hookCallbacks({ tf, session, link, chief }: HookParts, rows: StepRows): void {
   const callbacks = tf.CallbackList.prototype as unknown as CallbackListMethods
-  const { onBatchEnd, onEpochEnd } = callbacks
+  const { setModel, onBatchBegin, onBatchEnd, onEpochEnd } = callbacks
+  /** Lists of models that the job trains. */
+  const ours = new WeakSet<object>()
+
+  callbacks.setModel = function (model) {
+    if (isBlockingOptimizer(model.optimizer)) ours.add(this)
+    setModel.call(this, model)
+  }
+  callbacks.onBatchBegin = async function (batch, logs) {
+    rows.ofStep = undefined
+    await onBatchBegin.call(this, batch, logs)
+  }
   callbacks.onBatchEnd = async function (batch, logs) {
     // Without it epoch means, and what steers by them, would differ between workers on an odd last batch.
-    if (stepRows !== undefined && logs !== undefined) logs['size'] = stepRows
-    stepRows = undefined
+    if (rows.ofStep !== undefined && logs !== undefined) logs['size'] = rows.ofStep
+    rows.ofStep = undefined
     await onBatchEnd.call(this, batch, logs)
   }
   callbacks.onEpochEnd = async function (epoch, logs) {
     await onEpochEnd.call(this, epoch, logs)
-    if (chief && !session.replaying && logs !== undefined) {
+    if (chief && ours.has(this) && !session.replaying && logs !== undefined) {
       link.tell({ tell: 'epoch', epoch, step: session.steps, logs: plainLogs(logs) })
     }
   }
-
-  hookExtent(tf, link, chief)
-  seedShuffles(tf, random)
 }
 
-/** Weights that steps may write themselves. A merely frozen one is equal on all ranks, and stays as it is. */
-function stateOf(model: Model): Tfjs.LayerVariable[] {
-  const trained = new Set(model.collectedTrainableWeights)
-  return model.weights.filter(weight => !trained.has(weight))
+/** Says how long the program trains, so that progress can say how long it will take. */
+function hookExtent({ tf, link }: HookParts): void {
+  const models = tf.LayersModel.prototype as unknown as ModelMethods
+  const { fit, fitDataset } = models
+  const tell = (model: Model, epochs: number, stepsPerEpoch: number): void => {
+    if (Number.isFinite(stepsPerEpoch) && isBlockingOptimizer(model.optimizer)) {
+      link.tell({ tell: 'extent', epochs, stepsPerEpoch })
+    }
+  }
+  models.fit = async function (x, y, args = {}) {
+    const { epochs = 1, initialEpoch = 0, batchSize = DEFAULT_BATCH_SIZE } = args
+    const split = args.validationData === undefined ? (args.validationSplit ?? 0) : 0
+    const count = Math.floor(rowsOf(x) * (1 - split))
+    tell(this, epochs - initialEpoch, Math.ceil(count / batchSize))
+    return fit.call(this, x, y, args)
+  }
+  models.fitDataset = async function (dataset, args) {
+    const { epochs, initialEpoch = 0, batchesPerEpoch = dataset.size } = args
+    tell(this, epochs - initialEpoch, batchesPerEpoch)
+    return fitDataset.call(this, dataset, args)
+  }
+}
+
+function rowsOf(x: Rows): number {
+  const [first] = 'shape' in x ? [x as Tfjs.Tensor] : Object.values(x)
+  return first?.shape[0] ?? NaN
 }
 
 function variableOf(weight: Tfjs.LayerVariable): Tfjs.Variable {
@@ -111,7 +181,7 @@ function readScalars(scalars: Tfjs.Scalar[]): number[] {
   return values
 }
 
-function plainLogs(logs: Readonly<Record<string, unknown>>): Logs {
+function plainLogs(logs: Readonly<CallbackLogs>): Logs {
   const plain: Record<string, number> = {}
   for (const [name, value] of Object.entries(logs)) {
     if (typeof value === 'number') plain[name] = value
@@ -124,26 +194,4 @@ function isTensor(value: unknown): value is Tfjs.Tensor {
   return (
     typeof value === 'object' && value !== null && 'dataSync' in value && !(value as Tfjs.Tensor).isDisposed
   )
-}
-
-/** Says how long the program trains, so that progress can say how long it will take. */
-function hookExtent(tf: typeof Tfjs, link: HostLink, chief: boolean): void {
-  const models = tf.LayersModel.prototype as unknown as ModelMethods
-  const { fitDataset } = models
-  models.fitDataset = async function (dataset, args) {
-    const stepsPerEpoch = args.batchesPerEpoch ?? dataset.size
-    if (chief && Number.isFinite(stepsPerEpoch) && isBlockingOptimizer(this.optimizer)) {
-      link.tell({ tell: 'extent', epochs: args.epochs - (args.initialEpoch ?? 0), stepsPerEpoch })
-    }
-    return fitDataset.call(this, dataset, args)
-  }
-}
-
-/** `shuffle()` without a seed would take one from the clock. */
-function seedShuffles(tf: typeof Tfjs, random: MathRandomSeed): void {
-  const datasets = tf.data.Dataset.prototype as unknown as DatasetMethods
-  const { shuffle } = datasets
-  datasets.shuffle = function (bufferSize, seed, reshuffleEachIteration) {
-    return shuffle.call(this, bufferSize, seed ?? String(random.next()), reshuffleEachIteration)
-  }
 }

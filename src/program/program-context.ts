@@ -5,9 +5,20 @@ import { optimizerSpec } from '../training/index.js'
 import { createBlockingOptimizer } from './blocking-optimizer.js'
 import type { HostLink } from './host-link.js'
 import type { Batch, DatasetOptions, JobContext, JobLog, OptimizerOptions } from './job-context.js'
+import type { OnceJournal } from './once-journal.js'
 import { openRankDataset } from './rank-dataset.js'
 import type { ProgramSpec } from './protocol.js'
 import type { TrainingSession } from './training-session.js'
+
+/** Everything a context stands on. */
+export interface ContextParts {
+  readonly tf: typeof Tfjs
+  readonly session: TrainingSession
+  readonly link: HostLink
+  readonly onces: OnceJournal
+  readonly spec: ProgramSpec
+  readonly signal: AbortSignal
+}
 
 /** What a program's `main` is given. */
 export class ProgramContext implements JobContext {
@@ -20,22 +31,16 @@ export class ProgramContext implements JobContext {
   readonly #tf: typeof Tfjs
   readonly #session: TrainingSession
   readonly #link: HostLink
+  readonly #onces: OnceJournal
   /** Of each name, how many optimizers there are. */
   readonly #optimizers = new Map<string, number>()
   #datasets = 0
-  /** Of each name, how often it was asked for since the last step. */
-  readonly #onces = new Map<string, number>()
 
-  constructor(
-    tf: typeof Tfjs,
-    session: TrainingSession,
-    link: HostLink,
-    spec: ProgramSpec,
-    signal: AbortSignal,
-  ) {
+  constructor({ tf, session, link, onces, spec, signal }: ContextParts) {
     this.#tf = tf
     this.#session = session
     this.#link = link
+    this.#onces = onces
     this.role = spec.rank === 0 ? 'chief' : 'worker'
     this.rank = spec.rank
     this.numWorkers = spec.workers
@@ -83,15 +88,7 @@ export class ProgramContext implements JobContext {
   }
 
   async once<T>(name: string, fn: () => T | Promise<T>): Promise<T> {
-    const place = `${this.#session.steps}/${name}`
-    const call = this.#onces.get(place) ?? 0
-    this.#onces.set(place, call + 1)
-    const key = `${place}/${call}`
-    const kept = this.#link.ask({ ask: 'once-find', key })
-    if (kept.found) return kept.value as T
-    const value = await fn()
-    this.#link.ask({ ask: 'once-keep', key, value })
-    return value
+    return this.#onces.once({ name: `once ${name}`, run: fn })
   }
 
   /** Rows rank, rank + R, rank + 2R, …: seen as [share, R, …], the column of this rank. */

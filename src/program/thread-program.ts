@@ -6,12 +6,16 @@ import { hashSeed, seedMathRandom, SystemClock } from '../determinism/index.js'
 import { describe, errorInfo, TroupeError } from '../errors.js'
 import { threadData } from '../node/thread-boot.js'
 import { backendError, selectBackend } from '../tensor/index.js'
+import { hookEvaluation } from './evaluation-hooks.js'
 import { HostLink } from './host-link.js'
 import { isJobDefinition, type JobDefinition } from './job-definition.js'
 import { hookLayers } from './layers-hooks.js'
+import { hookSaving } from './model-saving.js'
+import { OnceJournal } from './once-journal.js'
 import { redirectConsole } from './program-console.js'
 import { ProgramContext } from './program-context.js'
 import type { ProgramSpec, ProgramThreadData } from './protocol.js'
+import { seedShuffles } from './seeded-shuffles.js'
 import { TrainingSession } from './training-session.js'
 
 // The main module of a program's thread: prepares TensorFlow, then runs the job's main from its first line.
@@ -30,10 +34,14 @@ async function run(spec: ProgramSpec, link: HostLink): Promise<unknown> {
   const backend = await selectBackend(spec.backend === undefined ? {} : { force: spec.backend })
   link.tell({ tell: 'ready', fingerprint: backend.fingerprint, why: backend.why })
   const session = new TrainingSession({ tf, spec, link, clock: new SystemClock(), random })
+  const onces = new OnceJournal(session, link)
   const stop = new AbortController()
   parentPort!.once('message', () => stop.abort())
-  const context = new ProgramContext(tf, session, link, spec, stop.signal)
-  hookLayers({ tf, session, link, backend: backend.name, chief: spec.rank === 0, random })
+  const context = new ProgramContext({ tf, session, link, onces, spec, signal: stop.signal })
+  hookLayers({ tf, session, link, onces, backend: backend.name, chief: spec.rank === 0 })
+  hookEvaluation(tf, session, onces)
+  hookSaving(tf, session, onces, context.log)
+  seedShuffles(tf, spec.seed)
   redirectConsole(context.log)
   const { main } = await loadDefinition(spec.module)
   return main(spec.args, context)

@@ -1,5 +1,5 @@
 import type * as Tfjs from '@tensorflow/tfjs'
-import type { KillSpec } from '../config/index.js'
+import { killAt, type FaultPhase, type FaultPoint, type KillSpec } from '../config/index.js'
 import { hashSeed, type Clock, type MathRandomSeed } from '../determinism/index.js'
 import { TroupeError } from '../errors.js'
 import {
@@ -53,6 +53,8 @@ export class TrainingSession {
   readonly #link: HostLink
   readonly #clock: Clock
   readonly #random: MathRandomSeed
+  /** Planned kills ahead of this program. */
+  readonly #kills: KillSpec[]
   #step = 0
   #joined:
     { readonly trainee: Trainee; readonly model: ModelSpec; readonly client: ExchangeClient } | undefined
@@ -60,6 +62,8 @@ export class TrainingSession {
   #drawn: DrawnBatch | undefined
   /** Gradients may be staged: a step is being computed. */
   #computing = false
+  /** Whether the code that runs is done once in the job, on the chief alone. */
+  #withinTask: () => boolean = () => false
   /** Milliseconds, until there is a region to count them in. */
   #waited = 0
   #pushMs = 0
@@ -67,6 +71,7 @@ export class TrainingSession {
   constructor({ tf, spec, link, clock, random }: SessionParts) {
     this.#tf = tf
     this.#spec = spec
+    this.#kills = [...spec.kills]
     this.#link = link
     this.#clock = clock
     this.#random = random
@@ -76,6 +81,10 @@ export class TrainingSession {
   /** Steps that the program has made, replayed ones included. */
   get steps(): number {
     return this.#step
+  }
+
+  get rank(): number {
+    return this.#spec.rank
   }
 
   get replaying(): boolean {
@@ -90,8 +99,20 @@ export class TrainingSession {
     return this.#clock.monotonic()
   }
 
+  /** From now on steps are refused where this says that the chief is alone: nobody would make them with it. */
+  guardTasks(within: () => boolean): void {
+    this.#withinTask = within
+  }
+
+  /** Seeds `Math.random` for what follows this place of the program. */
+  reseed(place: string): void {
+    const { seed, rank } = this.#spec
+    this.#random.reseed(hashSeed(seed, `${place} ${rank}`))
+  }
+
   /** A batch of the rank's plan was drawn, after a wait for it. */
   drew(batch: DrawnBatch, waitedMs: number): void {
+    this.#refuseWithin('draws a batch that is dealt to this worker')
     this.#drawn = batch
     if (this.#joined === undefined) this.#waited += waitedMs
     else this.#spend('data', waitedMs)
@@ -105,6 +126,7 @@ export class TrainingSession {
    */
   step(trainee: Trainee, rows: number, compute: () => ArrayLike<number>): JournalEntry {
     const step = this.#step
+    this.#refuseWithin('makes a training step')
     this.#checkDraws()
     this.#seed('in', step)
     const { model, client } = this.#join(trainee)
@@ -212,12 +234,35 @@ export class TrainingSession {
     throw new TroupeError('ERR_REPLAY_LOOKAHEAD', `${draws} batches were drawn for step ${this.#step + 1}`)
   }
 
+  /** Planned kills that happen while the chief is at something: of this worker, or of another actor. */
+  faultPoint(during: FaultPhase): void {
+    this.#meetKills({ step: this.#step + 1, during })
+  }
+
   #killPoint(step: number, pushedTo: number | undefined): void {
-    const server = pushedTo === undefined ? undefined : `ps-${pushedTo}`
-    const kill = this.#spec.kills.find(
-      (kill: KillSpec) => kill.step === step + 1 && kill.afterPushTo === server,
+    const actor = `worker-${this.#spec.rank}`
+    this.#meetKills({
+      actor,
+      step: step + 1,
+      ...(pushedTo === undefined ? {} : { afterPushTo: `ps-${pushedTo}` }),
+    })
+  }
+
+  #meetKills(point: FaultPoint): void {
+    for (;;) {
+      const kill = killAt(this.#kills, point)
+      if (kill === undefined) return
+      this.#kills.splice(this.#kills.indexOf(kill), 1)
+      this.#link.ask({ ask: 'fault', kill, step: point.step })
+    }
+  }
+
+  #refuseWithin(what: string): void {
+    if (!this.#withinTask()) return
+    throw new TroupeError(
+      'ERR_TRAINING_LOOP',
+      `after step ${this.#step} the program ${what} within something that is done once in the job, by the chief alone`,
     )
-    if (kill !== undefined) this.#link.awaitKill({ tell: 'fault', kill })
   }
 
   #seed(place: 'start' | 'in' | 'after', step: number): void {
