@@ -6,5 +6,13 @@ export {
   MAX_SEED,
   MAX_WORKERS,
 } from './job-limits.js'
-export { checkKill, KILL_FORMS, parseKill, type KillSpec } from './kill-spec.js'
+export {
+  checkKill,
+  KILL_FORMS,
+  killAt,
+  parseKill,
+  type FaultPhase,
+  type FaultPoint,
+  type KillSpec,
+} from './kill-spec.js'
 export { parseOptions } from './parse.js'

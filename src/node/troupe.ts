@@ -81,9 +81,18 @@ export class Troupe implements AsyncDisposable {
     return this.#find(ref)?.stop() ?? Promise.resolve()
   }
 
-  /** Ends an actor without its hooks, as a crash would; its child spec decides whether it is started again. */
-  kill(ref: ActorRef): void {
-    this.#find(ref)?.kill()
+  /**
+   * Ends an actor without its hooks, as a crash would; its child spec decides whether it is started again.
+   *
+   * @param options `blameless`: it counts as no failure of the actor, as when its machine was taken away
+   * @returns whether there was one
+   */
+  kill(ref: ActorRef, options: { readonly blameless?: boolean } = {}): boolean {
+    const cell = this.#find(ref)
+    if (cell === undefined) return false
+    if (options.blameless === true) cell.progressed = true
+    cell.kill()
+    return true
   }
 
   /** Resolves once when the actor dies for good, at once if it is dead. A restart is not a death. */

@@ -25,9 +25,11 @@ export interface JobStarted {
   readonly totalSteps: number | null
   /** Rows of the first dataset opened, if its size is known. */
   readonly rowsPerEpoch: number | null
+  /** Where the job goes on; null if it begins. */
+  readonly resumed: { readonly step: number; readonly checkpoint: string } | null
 }
 
-/** A step was closed by every parameter server. */
+/** A step was closed by every parameter server; each is told once, also if it had to be computed again. */
 export interface JobStep {
   readonly event: 'step'
   /** From 1: how many steps are closed. */
@@ -53,7 +55,7 @@ export interface JobEpochEnd {
 /** An actor of the job failed or was killed. */
 export interface JobFailure {
   readonly event: 'failure'
-  /** Name within the job: `worker-1`, `ps-0`. */
+  /** Name within the job: `worker-1`, `ps-0`, `feeder`, `supervisor`. */
   readonly actor: string
   readonly reason: string
   /** The step that was open for this actor, if known. */
@@ -62,15 +64,30 @@ export interface JobFailure {
   readonly fault: string | null
 }
 
-/** A failed actor is back at work: its first step after the failure has begun. */
+/** A failed actor is back at work. */
 export interface JobRestored {
   readonly event: 'restored'
   readonly actor: string
-  /** The first step that it computes. */
+  /** The first step that is computed with it. */
   readonly step: number
-  /** Steps that the program was taken through by the journal, without computing. */
+  /** Steps that its program was taken through by the journal, without computing; 0 for an actor without. */
   readonly replayedSteps: number
+  /** Steps that every worker computes again, since a parameter server had to go back to its last checkpoint. */
+  readonly recomputedSteps: number
   /** From the failure to the beginning of that step. */
+  readonly seconds: number
+}
+
+/** A checkpoint was written. */
+export interface JobCheckpoint {
+  readonly event: 'checkpoint'
+  /** Steps that are in it. */
+  readonly step: number
+  readonly generation: number
+  /** Its folder. */
+  readonly path: string
+  readonly bytes: number
+  /** From the cut to the end of writing, beside the training. */
   readonly seconds: number
 }
 
@@ -98,10 +115,13 @@ export interface JobDone {
   readonly exactNote: string | null
   readonly weightsSha256: string
   readonly backend: string
+  /** The newest checkpoint's folder; null if none is left. */
+  readonly checkpoint: string | null
   /** Where step time went, by worker name, over all its incarnations. */
   readonly phases: Readonly<Record<string, PhaseTimes>>
   /** What `main` returned on the chief, if it can be serialised; else null. */
   readonly result: unknown
 }
 
-export type JobEvent = JobStarted | JobStep | JobEpochEnd | JobFailure | JobRestored | JobLog | JobDone
+export type JobEvent =
+  JobStarted | JobStep | JobEpochEnd | JobCheckpoint | JobFailure | JobRestored | JobLog | JobDone

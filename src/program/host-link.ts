@@ -36,10 +36,4 @@ export class HostLink {
     if ('error' in message) throw errorFromInfo(message.error)
     return message.value as ProgramReplies[R['ask']]
   }
-
-  /** Says that the place of a planned kill is reached, and waits there for ever. */
-  awaitKill(notice: Extract<ProgramNotice, { tell: 'fault' }>): never {
-    this.tell(notice)
-    for (;;) Atomics.wait(this.#control, ControlWord.never, 0)
-  }
 }

@@ -23,7 +23,7 @@ export interface ProgramSpec {
   readonly from: number
   /** What user code saw of those steps; one that was not closed yet is missing, and known when it is. */
   readonly journal: JournalExtract
-  /** Kills of this worker that have not happened yet. */
+  /** Kills that this program meets and that have not happened yet. */
   readonly kills: readonly KillSpec[]
 }
 
@@ -33,6 +33,7 @@ export type ProgramRequest =
   | DatasetRequest
   | { readonly ask: 'once-find'; readonly key: string }
   | { readonly ask: 'once-keep'; readonly key: string; readonly value: unknown }
+  | FaultRequest
 
 /** Before its first step: agree on the model. */
 export interface JoinRequest {
@@ -72,11 +73,20 @@ export interface DatasetReply {
  */
 export type OnceReply = { readonly found: true; readonly value: unknown } | { readonly found: false }
 
+/** The place of a planned kill is reached. Never answered where it is this program that ends. */
+export interface FaultRequest {
+  readonly ask: 'fault'
+  readonly kill: KillSpec
+  /** The step that is open, counted from 1. */
+  readonly step: number
+}
+
 export interface ProgramReplies {
   readonly join: JoinReply
   readonly dataset: DatasetReply
   readonly 'once-find': OnceReply
   readonly 'once-keep': null
+  readonly fault: null
 }
 
 /** What the program tells its worker. */
@@ -94,21 +104,19 @@ export type ProgramNotice =
     }
   | { readonly tell: 'epoch'; readonly epoch: number; readonly step: number; readonly logs: Logs }
   | { readonly tell: 'log'; readonly level: JobLogEvent['level']; readonly message: string }
-  /** The place of a planned kill: the program waits there for its end. */
-  | { readonly tell: 'fault'; readonly kill: KillSpec }
   | { readonly tell: 'returned'; readonly result: unknown }
   | { readonly tell: 'failed'; readonly error: ErrorInfo }
 
 /** What the thread itself is started with. */
 export interface ProgramThreadData {
   readonly spec: ProgramSpec
-  /** [replies sent, never changes] */
+  /** [replies sent] */
   readonly control: SharedArrayBuffer
   readonly replies: MessagePort
 }
 
 /** Words of {@link ProgramThreadData.control}. */
-export const ControlWord = { replies: 0, never: 1 } as const
-export const CONTROL_WORDS = 2
+export const ControlWord = { replies: 0 } as const
+export const CONTROL_WORDS = 1
 
 export type ProgramReply = { readonly value: unknown } | { readonly error: ErrorInfo }

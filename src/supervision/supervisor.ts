@@ -84,7 +84,8 @@ export class Supervisor implements ChildSupervisor {
       const decided = this.#decide(reason.cause, child)
       // there is nothing to resume where no instance has started, or its thread is gone
       const directive = decided === 'resume' && !child.resumable ? 'restart' : decided
-      return directive === 'restart' && child.spec.restart === 'temporary' ? 'stop' : directive
+      const final = child.spec.restart === 'temporary' || child.spec.restart === 'failover'
+      return directive === 'restart' && final ? 'stop' : directive
     }
     if (child.spec.restart === 'temporary') return 'stop'
     if (reason.kind === 'stopped' && child.spec.restart !== 'permanent') return 'stop'

@@ -71,6 +71,7 @@ export {
   type SnapshotTensor,
   type TensorInterval,
 } from './snapshot.js'
+export { decodeJobState, encodeJobState, type JobFacts, type JobState } from './job-state.js'
 export { STEP_PHASES, type PhaseTimes, type StepPhase } from './step-phase.js'
 export type { Staleness, TrainingState } from './training-state.js'
 export { weightsSha256 } from './weights-hash.js'

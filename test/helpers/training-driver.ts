@@ -41,13 +41,15 @@ export interface DriverResult {
   readonly history: number[][]
   readonly results: unknown[]
   readonly notices: { rank: number; notice: ProgramNotice }[]
+  /** Kills that happened. */
+  readonly fired: readonly string[]
   readonly refused: RefusedPush[]
   readonly slots: Record<string, number[]>
   readonly phases: PhaseTimes[]
 }
 
 /** Of programs that train nothing. */
-const NOTHING = { hash: '', history: [], refused: [], slots: {}, phases: [] }
+const NOTHING = { hash: '', history: [], fired: [], refused: [], slots: {}, phases: [] }
 
 export async function drive(options: DriverOptions): Promise<DriverResult> {
   const driver = new Driver(options)
@@ -105,6 +107,7 @@ class Driver {
       history: this.#closed.map(({ rows, outputs }) => [rows, ...outputs]),
       results,
       notices: this.#notices,
+      fired: [...this.#fired],
       refused: this.#refused,
       slots,
       phases: this.#shards[0]!.phases(),
@@ -161,13 +164,14 @@ class Driver {
   #notice(rank: number, notice: ProgramNotice): void {
     this.#notices.push({ rank, notice })
     this.#options.onNotice?.(rank, notice)
-    if (notice.tell !== 'fault') return
-    this.#fired.add(notice.kill.text)
-    this.#programs.get(rank)!.kill(notice.kill.text)
   }
 
   async #answer(rank: number, incarnation: number, request: ProgramRequest): Promise<unknown> {
     switch (request.ask) {
+      case 'fault':
+        this.#fired.add(request.kill.text)
+        this.#programs.get(rank)!.kill(request.kill.text)
+        return null
       case 'join': {
         const { model, initial } = request
         const layout = planLayout(model.variables, this.#shards.length)

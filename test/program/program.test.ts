@@ -70,7 +70,7 @@ t.test('a plain minimize loop trains, and is taken up where its worker was kille
   t.equal(last, clean.history.at(-1)![1])
   t.equal(killed.hash, clean.hash)
   t.strictSame(killed.results, clean.results)
-  t.equal(killed.notices.filter(({ notice }) => notice.tell === 'fault').length, 2)
+  t.equal(killed.fired.length, 2)
 })
 
 t.test('no tensor stays behind over 1,000 steps', async t => {
