@@ -26,7 +26,8 @@ export function refused(path: string, value: unknown, limit: string): TroupeErro
 }
 
 function limitText({ min, above, max, below }: Limits): string {
-  if (below < Infinity) return `a number in [${min}, ${below})`
-  if (max !== undefined) return `a number of at most ${max}`
-  return above === undefined ? `a number of at least ${min}` : `a number above ${above}`
+  if (below < Infinity) return `a number in [${min ?? 0}, ${below})`
+  if (above !== undefined) return `a number above ${above}`
+  if (max === undefined) return `a number of at least ${min ?? 0}`
+  return min === undefined ? `a number of at most ${max}` : `a number in [${min}, ${max}]`
 }

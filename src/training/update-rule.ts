@@ -46,5 +46,5 @@ export interface UpdateRule<T extends OptionTable = OptionTable> {
 
 /** Declares a rule; options are typed by its own table within, and by none outside. */
 export function updateRuleOf<const T extends OptionTable>(rule: UpdateRule<T>): UpdateRule {
-  return rule as unknown as UpdateRule
+  return rule
 }

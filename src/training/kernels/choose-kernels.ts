@@ -1,5 +1,6 @@
 import type { Kernels } from './kernels.js'
 import { PlainKernels } from './plain-kernels.js'
+import { SimdKernels } from './simd-kernels.js'
 import type { SharedMemory } from './web-assembly.js'
 
 /**
@@ -9,5 +10,5 @@ import type { SharedMemory } from './web-assembly.js'
  * call runs
  */
 export function kernels(memory: SharedMemory, scratch: number): Kernels {
-  return new PlainKernels(memory, scratch)
+  return SimdKernels.over(memory, scratch) ?? new PlainKernels(memory, scratch)
 }

@@ -31,7 +31,10 @@ export interface UpdateElements {
 export interface Kernels {
   readonly name: 'plain' | 'simd'
   readonly memory: SharedMemory
-  /** Byte offset of {@link KERNEL_SCRATCH_BYTES} bytes that calls may overwrite. */
+  /**
+   * Byte offset of {@link KERNEL_SCRATCH_BYTES} bytes: the first half is for callers to keep results in, the second
+   * half is overwritten by any call.
+   */
   readonly scratch: number
 
   /**
