@@ -139,6 +139,10 @@ export class CheckpointAttempt {
       await this.abort()
       return { outcome: 'lost', entry }
     }
+    if ((await this.#isClosed()) && (await this.#files.stat(entry.directory)) !== undefined) {
+      // Not moved along: the generation was closed before, and its folder had come to be again.
+      return this.#end({ outcome: 'closed' })
+    }
     await this.#files.syncDirectory(generationFolder(generation))
     const bytes = files.reduce((sum, receipt) => sum + receipt.bytes, manifest.byteLength)
     return this.#end({ outcome: 'committed', entry, bytes })

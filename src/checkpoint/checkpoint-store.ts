@@ -98,7 +98,11 @@ export class CheckpointStore {
       )
     }
     await this.#makeGeneration(generation)
-    const attempt = this.joinAttempt(generation, step, this.#name())
+    let attempt = this.joinAttempt(generation, step, this.#name())
+    // Randomness that is seeded may repeat what it gave to a writer that has died.
+    while ((await this.files.stat(attempt.directory)) !== undefined) {
+      attempt = this.joinAttempt(generation, step, this.#name())
+    }
     await this.files.makeDirectory(attempt.directory)
     this.#open.set(attempt.directory, attempt)
     return attempt
@@ -117,6 +121,12 @@ export class CheckpointStore {
       const { entries, moved } = await this.#listOnce()
       if (!moved || tries === LIST_TRIES) return entries.sort(byNewest)
     }
+  }
+
+  /** The highest generation that left a trace here, whole or not: a job that begins anew takes a higher one. */
+  async lastGeneration(): Promise<number | undefined> {
+    const generations = await this.#generations()
+    return generations.length === 0 ? undefined : Math.max(...generations.map(found => found.generation))
   }
 
   /**
@@ -163,9 +173,9 @@ export class CheckpointStore {
    * repeated, and begun again after a failure.
    */
   async closeGeneration(generation: number): Promise<void> {
-    const names = (await this.files.list(''))?.map(({ name }) => parseGenerationFolder(name)) ?? []
-    const open = names.filter(name => name !== undefined && !name.closed && name.generation < generation)
-    for (const { generation: older } of open as { generation: number }[]) await this.#close(older)
+    for (const older of await this.#generations()) {
+      if (!older.closed && older.generation < generation) await this.#close(older.generation)
+    }
     await this.#close(generation)
   }
 
@@ -205,9 +215,13 @@ export class CheckpointStore {
     return sweep(this.files, staleAfterMs, this.#name(), directory => this.#open.has(directory))
   }
 
-  async #listOnce(): Promise<{ entries: CheckpointEntry[]; moved: boolean }> {
+  async #generations(): Promise<{ generation: number; closed: boolean }[]> {
     const names = (await this.files.list('')) ?? []
-    const generations = names.flatMap(({ name }) => parseGenerationFolder(name) ?? [])
+    return names.flatMap(({ name }) => parseGenerationFolder(name) ?? [])
+  }
+
+  async #listOnce(): Promise<{ entries: CheckpointEntry[]; moved: boolean }> {
+    const generations = await this.#generations()
     const closed = new Set(generations.filter(found => found.closed).map(found => found.generation))
     const entries: CheckpointEntry[] = []
     let moved = false
