@@ -11,6 +11,13 @@ export interface JobContext {
   readonly seed: number
   /** Whether the program is being taken through steps that were made before its worker failed. */
   readonly replaying: boolean
+  /**
+   * What an effect outside of Troupe can check: whoever holds a lower fence belongs to a past that was cut off. See
+   * {@link JobFence}.
+   */
+  readonly fence: JobFence
+  /** Figures for people; kept by nobody yet. */
+  readonly summary: JobSummary
   /** Aborts when the job stops. */
   readonly signal: AbortSignal
   /** Silent while replaying. `console` in a program goes here too. */
@@ -31,15 +38,50 @@ export interface JobContext {
    */
   dataset(descriptor: DatasetDescriptor, options: DatasetOptions): Tfjs.data.Dataset<Batch>
   /**
+   * The batches of the program's own `tf.data` dataset, dealt to the workers in turn: a step of R workers takes R of
+   * them. Shuffle, filter, batch and prefetch before, not behind it. Every worker draws the whole dataset, also while
+   * it replays.
+   *
+   * @throws ERR_DATASET for a dataset of single rows
+   */
+  dataset<T extends Tfjs.TensorContainer>(batches: Tfjs.data.Dataset<T>): Tfjs.data.Dataset<T>
+  /**
    * Deals the rows of tensors among the workers like cards: each gets the same number; what is left over is left out
    * and logged. The tensors given are kept.
    */
   partition<T extends readonly Tfjs.Tensor[]>(...tensors: T): T
   /**
    * Runs `fn` on the chief alone; every worker gets what it returned, which must be plain data. For what should
-   * happen once in a job: an evaluation, a file that is written. If the chief is killed in it, `fn` runs again.
+   * happen once in a job: a figure that steers the program, a file that is written. If the chief is killed in it, `fn`
+   * runs again; once its result is kept, never. Training steps and batches of `dataset` have no place in it.
+   *
+   * `model.evaluate`, `model.evaluateDataset`, validations and `model.save` do so by themselves.
+   *
+   * @throws ERR_RANKS_DIVERGED if the chief goes on without asking for it, ERR_PAYLOAD if the result is not plain data
    */
   once<T>(name: string, fn: () => T | Promise<T>): Promise<T>
+}
+
+/**
+ * Names who acts, in an order that only grows: by generation, then incarnation, then step. A store outside of Troupe that
+ * keeps the highest fence it has seen, and refuses lower ones, is safe from a worker that was declared dead and is not.
+ */
+export interface JobFence {
+  /** Of the job: grows with each return to a checkpoint. */
+  readonly generation: number
+  /** Of this worker: grows each time it is started again. */
+  readonly incarnation: number
+  /** How many steps the program has made. */
+  readonly step: number
+}
+
+export interface JobSummary {
+  /**
+   * A figure at the present step.
+   *
+   * @throws ERR_INVALID_OPTION for something else than a name and a number
+   */
+  scalar(name: string, value: number): void
 }
 
 export type OptimizerOptions = Readonly<Record<string, number>>

@@ -4,8 +4,18 @@ import { describe, TroupeError } from '../errors.js'
 import { optimizerSpec } from '../training/index.js'
 import { createBlockingOptimizer } from './blocking-optimizer.js'
 import type { HostLink } from './host-link.js'
-import type { Batch, DatasetOptions, JobContext, JobLog, OptimizerOptions } from './job-context.js'
+import type {
+  Batch,
+  DatasetOptions,
+  JobContext,
+  JobFence,
+  JobLog,
+  JobSummary,
+  OptimizerOptions,
+} from './job-context.js'
+import { dealDataset } from './dealt-dataset.js'
 import type { OnceJournal } from './once-journal.js'
+import { ProgramSummary } from './program-summary.js'
 import { openRankDataset } from './rank-dataset.js'
 import type { ProgramSpec } from './protocol.js'
 import type { TrainingSession } from './training-session.js'
@@ -28,6 +38,8 @@ export class ProgramContext implements JobContext {
   readonly seed: number
   readonly signal: AbortSignal
   readonly log: JobLog
+  readonly summary: JobSummary = new ProgramSummary()
+  readonly #spec: ProgramSpec
   readonly #tf: typeof Tfjs
   readonly #session: TrainingSession
   readonly #link: HostLink
@@ -37,6 +49,7 @@ export class ProgramContext implements JobContext {
   #datasets = 0
 
   constructor({ tf, session, link, onces, spec, signal }: ContextParts) {
+    this.#spec = spec
     this.#tf = tf
     this.#session = session
     this.#link = link
@@ -60,7 +73,26 @@ export class ProgramContext implements JobContext {
     return createBlockingOptimizer(this.#tf, this.#session, spec)
   }
 
-  dataset(descriptor: DatasetDescriptor, options: DatasetOptions): Tfjs.data.Dataset<Batch> {
+  get fence(): JobFence {
+    const { generation, incarnation } = this.#spec
+    return { generation, incarnation, step: this.#session.steps }
+  }
+
+  dataset(descriptor: DatasetDescriptor, options: DatasetOptions): Tfjs.data.Dataset<Batch>
+  dataset<T extends Tfjs.TensorContainer>(batches: Tfjs.data.Dataset<T>): Tfjs.data.Dataset<T>
+  dataset(
+    rows: DatasetDescriptor | Tfjs.data.Dataset<Tfjs.TensorContainer>,
+    options?: DatasetOptions,
+  ): Tfjs.data.Dataset<Tfjs.TensorContainer> {
+    if (rows instanceof this.#tf.data.Dataset)
+      return dealDataset(this.#tf, this.#session, this.numWorkers, rows)
+    if (options === undefined) {
+      throw new TroupeError('ERR_INVALID_OPTION', 'ctx.dataset of a descriptor needs { batchSize }')
+    }
+    return this.#open(rows, options)
+  }
+
+  #open(descriptor: DatasetDescriptor, options: DatasetOptions): Tfjs.data.Dataset<Batch> {
     const index = this.#datasets
     this.#datasets += 1
     return openRankDataset(this.#tf, this.#session, this.#link, this.rank, index, descriptor, options)

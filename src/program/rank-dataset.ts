@@ -2,6 +2,7 @@ import type * as Tfjs from '@tensorflow/tfjs'
 import type { DatasetDescriptor } from '../data/index.js'
 import { TroupeError } from '../errors.js'
 import { BatchRing, elementCount, SamplePlan, type BatchAddress, type RingBatch } from '../training/index.js'
+import { DrawCount } from './draw-count.js'
 import type { HostLink } from './host-link.js'
 import type { Batch, DatasetOptions } from './job-context.js'
 import type { DatasetReply } from './protocol.js'
@@ -24,8 +25,7 @@ export class RankDataset {
   readonly #yShape: readonly number[]
   readonly #copies: boolean
   #epochs = 0
-  /** Batches drawn since the program made this many steps. */
-  #draws = { since: 0, count: 0 }
+  readonly #draws: DrawCount
   /** The batch that the ring brings next, if it was asked for one. */
   #coming: BatchAddress | undefined
 
@@ -35,6 +35,7 @@ export class RankDataset {
     this.#tf = tf
     this.#open = open
     this.#session = session
+    this.#draws = new DrawCount(session)
     this.#rank = rank
     this.#plan = new SamplePlan(reply.plan)
     this.#ring = new BatchRing(reply.ring)
@@ -77,7 +78,7 @@ export class RankDataset {
           }
     this.#ring.release()
     this.#coming = this.#after(address)
-    this.#drew(slot.rows, this.#session.now() - began)
+    this.#draws.drew(slot.rows, this.#session.now() - began)
     return batch
   }
 
@@ -94,7 +95,7 @@ export class RankDataset {
   /** A batch that nobody reads. One of no rows has one all the same: kernels do not like empty tensors. */
   #placeholder(ordinal: number): Batch {
     const rows = this.#plan.size(ordinal, this.#rank)
-    this.#drew(rows, 0)
+    this.#draws.drew(rows, 0)
     return this.#zeros(Math.max(1, rows))
   }
 
@@ -112,13 +113,6 @@ export class RankDataset {
     return ordinal + 1 < this.#plan.stepsPerEpoch
       ? { epoch, ordinal: ordinal + 1 }
       : { epoch: epoch + 1, ordinal: 0 }
-  }
-
-  #drew(rows: number, waitedMs: number): void {
-    const { steps } = this.#session
-    if (this.#draws.since !== steps) this.#draws = { since: steps, count: 0 }
-    this.#draws.count += 1
-    this.#session.drew({ rows, draws: this.#draws.count }, waitedMs)
   }
 }
 

@@ -140,10 +140,11 @@ export class TrainingSession {
     return entry
   }
 
-  /** Takes the gradients of the step that is being computed, in the order of the trainable variables. */
-  stage(gradients: readonly (Tfjs.Tensor | null | undefined)[]): void {
+  /** Takes the gradients of the step that is being computed, by the names of their variables. */
+  stage(gradients: ReadonlyMap<string, Tfjs.Tensor | undefined>): void {
     const began = this.now()
-    for (const [index, gradient] of gradients.entries()) this.#known().client.write(index, gradient)
+    const { client, trainee } = this.#known()
+    for (const [index, { name }] of trainee.trainable.entries()) client.write(index, gradients.get(name))
     this.#pushMs += this.now() - began
   }
 
@@ -275,7 +276,7 @@ export class TrainingSession {
     this.#joined?.client.region.spend(phase, ms)
   }
 
-  #known(): { readonly client: ExchangeClient } {
+  #known(): { readonly client: ExchangeClient; readonly trainee: Trainee } {
     if (this.#joined !== undefined) return this.#joined
     throw new TroupeError('ERR_INTERNAL', 'gradients were staged before the first step')
   }

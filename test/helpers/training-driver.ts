@@ -155,7 +155,9 @@ class Driver {
         journal,
         kills: kills
           .map(parseKill)
-          .filter(kill => kill.actor === `worker-${rank}` && !this.#fired.has(kill.text)),
+          .filter(kill => !this.#fired.has(kill.text))
+          // What the chief is at may end another worker.
+          .filter(kill => kill.actor === `worker-${rank}` || (rank === 0 && kill.during !== undefined)),
       }
       this.#programs.set(rank, this.#compute.start(spec, host))
     })
@@ -170,7 +172,7 @@ class Driver {
     switch (request.ask) {
       case 'fault':
         this.#fired.add(request.kill.text)
-        this.#programs.get(rank)!.kill(request.kill.text)
+        this.#programs.get(Number(request.kill.actor.slice('worker-'.length)))!.kill(request.kill.text)
         return null
       case 'join': {
         const { model, initial } = request

@@ -1,0 +1,156 @@
+import * as tf from '@tensorflow/tfjs'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { modelFiles } from '../../src/program/model-files.js'
+import { drive, type DriverOptions, type DriverResult } from '../helpers/training-driver.js'
+
+// Each program loads TensorFlow in a thread of its own.
+t.setTimeout(240_000)
+
+const loops = new URL('../fixtures/jobs/loops.ts', import.meta.url).href
+
+async function run(mode: string, options: Partial<DriverOptions> = {}): Promise<DriverResult> {
+  const { args = {}, ...rest } = options
+  return drive({ module: loops, workers: 2, shards: 2, backend: 'js', args: { mode, ...args }, ...rest })
+}
+
+function equal(t: Test, got: DriverResult, clean: DriverResult, kills: readonly string[]): void {
+  t.equal(got.hash, clean.hash, 'weights and statistics')
+  t.strictSame(got.history, clean.history, 'loss history')
+  t.strictSame(got.slots, clean.slots, 'optimizer slots')
+  t.strictSame(got.results, clean.results, 'what user code saw')
+  t.strictSame([...got.fired].sort(), [...kills].sort(), 'every kill hit its phase')
+  t.notOk(
+    got.refused.some(push => push.sameBits === false),
+    'repeated pushes hold the same bits',
+  )
+}
+
+/** Two runs at a time: each has two or three threads that load TensorFlow. */
+async function cleanAndKilled(
+  t: Test,
+  mode: string,
+  kills: readonly string[],
+  options: Partial<DriverOptions> = {},
+): Promise<DriverResult> {
+  const [clean, killed] = await Promise.all([run(mode, options), run(mode, { ...options, kills })])
+  equal(t, killed, clean, kills)
+  return clean
+}
+
+interface Seen {
+  readonly sizes: number[]
+  readonly losses: number[]
+  readonly epochs: Record<string, number>[]
+  readonly drawn: number[]
+  readonly history: Record<string, number[]>
+}
+
+t.test('fit: callbacks, validation, early stopping and saves, whoever dies in them', async t => {
+  const directory = t.testdir()
+  const kills = [
+    'worker-0@3',
+    'worker-1@6',
+    'worker-0@6/during-validation',
+    'worker-0@11/during-save',
+    'worker-1@11/during-validation',
+    'worker-1@14/after-push:ps-0',
+  ]
+  const [clean, killed] = await Promise.all([
+    run('fit', { args: { directory: join(directory, 'clean') } }),
+    run('fit', { args: { directory: join(directory, 'killed') }, kills }),
+  ])
+  const plain = (result: DriverResult): DriverResult => ({
+    ...result,
+    // A save says when it was made.
+    results: result.results.map(each => ({ ...(each as object), saves: null })),
+  })
+  equal(t, plain(killed), plain(clean), kills)
+
+  const [chief, other] = clean.results as (Seen & { saves: unknown[]; evaluated: number })[]
+  t.strictSame(chief!.epochs, other!.epochs, 'epoch ends are equal on all workers')
+  t.strictSame(chief!.saves, other!.saves, 'and so is what a save gave')
+  t.equal(chief!.evaluated, other!.evaluated, 'and an evaluation')
+  t.not(chief!.drawn[0], other!.drawn[0], 'each has randomness of its own')
+  t.strictSame(chief!.sizes.slice(0, 5), [16, 16, 16, 16, 14], 'sizes are of all workers')
+  t.ok(chief!.epochs.length > 1 && chief!.epochs.length < 12, `stopped early, after ${chief!.epochs.length}`)
+  t.ok(
+    Math.abs(weightedMean(chief!, 0) - chief!.epochs[0]!['loss']!) < 1e-6,
+    'epoch means weigh every row alike',
+  )
+  t.notMatch(Object.keys(clean.slots).join(), 'dense_Dense1', 'a frozen weight is not trained')
+
+  const files = readdirSync(join(directory, 'killed')).sort()
+  t.match(files, [/^model\.json$/, /^weights\.[0-9a-f]{16}\.bin$/, /^weights\.[0-9a-f]{16}\.bin$/])
+  t.strictSame(
+    saved(join(directory, 'killed')),
+    saved(join(directory, 'clean')),
+    'the model is the one of the undisturbed run',
+  )
+})
+
+function weightedMean({ sizes, losses, epochs }: Seen, epoch: number): number {
+  const steps = sizes.length / epochs.length
+  const [own, weights] = [losses, sizes].map(list => list.slice(epoch * steps, (epoch + 1) * steps))
+  const total = weights!.reduce((sum, rows) => sum + rows, 0)
+  return own!.reduce((sum, loss, i) => sum + loss * weights![i]!, 0) / total
+}
+
+function saved(directory: string): [string, Buffer] {
+  const json = readFileSync(join(directory, 'model.json'), 'utf8')
+  const [name] = /weights\.[0-9a-f]{16}\.bin/.exec(json)!
+  return [json, readFileSync(join(directory, name))]
+}
+
+t.test('fitDataset: a tf.data pipeline of the program, dealt among the workers', async t => {
+  const kills = ['worker-0@1', 'worker-1@8', 'worker-0@8/during-validation', 'worker-1@14/after-push:ps-0']
+  const clean = await cleanAndKilled(t, 'dataset', kills)
+  const [chief] = clean.results as Seen[]
+  // 83 rows in batches of 6: 14 of them, the last of 5; dealt to two workers.
+  t.strictSame(chief!.sizes.slice(0, 7), [12, 12, 12, 12, 12, 12, 11])
+  t.equal(chief!.history['val_loss']!.length, 3)
+})
+
+t.test('trainOnBatch and minimize loops', async t => {
+  await Promise.all([
+    t.test('trainOnBatch', async t => {
+      const kills = ['worker-0@2', 'worker-0@6/during-validation', 'worker-1@10/after-push:ps-0']
+      const clean = await cleanAndKilled(t, 'batch', kills)
+      const [chief, other] = clean.results as { losses: number[]; figures: number[] }[]
+      t.strictSame(chief!.losses, other!.losses, 'losses are of all workers')
+      t.equal(chief!.losses.length, 15)
+    }),
+    t.test('minimize, and gradients that the program clips', async t => {
+      const kills = ['worker-1@3', 'worker-0@12/after-push:ps-0', 'worker-0@24']
+      const clean = await cleanAndKilled(t, 'minimize', kills)
+      const [chief] = clean.results as { losses: number[] }[]
+      t.equal(clean.history.length, 24)
+      t.ok(chief!.losses.at(-1)! < chief!.losses[0]!, 'the loss falls')
+    }),
+  ])
+})
+
+t.test('a model is replaced at once or not at all', async t => {
+  await tf.setBackend('cpu')
+  const directory = t.testdir()
+  const url = `file://${directory}/model`
+  const model = tf.sequential({ layers: [tf.layers.dense({ inputShape: [2], units: 1 })] })
+  await model.save(modelFiles(tf, url))
+  const first = model.getWeights()[0]!.dataSync().slice()
+  model.setWeights([tf.ones([2, 1]), tf.ones([1])])
+  const dies = model.save(
+    modelFiles(tf, url, () => {
+      throw new Error('the machine died')
+    }),
+  )
+  await t.rejects(dies, { code: 'ERR_MODEL_FILES', cause: { message: 'the machine died' } })
+  const kept = await tf.loadLayersModel(modelFiles(tf, `${url}/model.json`))
+  t.strictSame(kept.getWeights()[0]!.dataSync(), first, 'the old one is whole')
+  await model.save(modelFiles(tf, url))
+  const next = await tf.loadLayersModel(modelFiles(tf, url))
+  t.strictSame(next.getWeights()[0]!.dataSync(), Float32Array.of(1, 1))
+  t.notMatch(readdirSync(`${directory}/model`).join(), '.tmp', 'drafts are cleared away')
+  await t.rejects(tf.loadLayersModel(modelFiles(tf, `file://${directory}/none`)), { code: 'ERR_MODEL_FILES' })
+  t.throws(() => modelFiles(tf, 'file://'), { code: 'ERR_MODEL_FILES' })
+})
