@@ -24,9 +24,9 @@ export function dealDataset<T extends Tfjs.TensorContainer>(
       const began = session.now()
       const drawn: T[] = []
       while (drawn.length < workers) {
-        const { value, done } = await batches.next()
-        if (done) break
-        drawn.push(value)
+        const next = await batches.next()
+        if (next.done) break
+        drawn.push(next.value)
       }
       if (drawn.length === 0) return
       const own = drawn[session.rank] ?? zerosLike(tf, drawn[0]!)
@@ -35,7 +35,7 @@ export function dealDataset<T extends Tfjs.TensorContainer>(
       yield own
     }
   }
-  const dealt = tf.data.generator<T>(() => deal() as unknown as Iterator<T>)
+  const dealt = tf.data.generator<T>(deal)
   return Object.assign(dealt, { size: Math.ceil(dataset.size / workers) })
 }
 
@@ -54,12 +54,12 @@ function rowsOf(tf: typeof Tfjs, batch: Tfjs.TensorContainer): number {
 function tensorsIn(tf: typeof Tfjs, batch: Tfjs.TensorContainer): Tfjs.Tensor[] {
   if (batch instanceof tf.Tensor) return [batch]
   if (typeof batch !== 'object' || batch === null) return []
-  return Object.values(batch).flatMap(part => tensorsIn(tf, part as Tfjs.TensorContainer))
+  return Object.values(batch).flatMap(part => tensorsIn(tf, part))
 }
 
 function zerosLike<T extends Tfjs.TensorContainer>(tf: typeof Tfjs, batch: T): T {
   if (batch instanceof tf.Tensor) return tf.zerosLike(batch) as T
   if (typeof batch !== 'object' || batch === null) return batch
-  const parts = Object.entries(batch).map(([key, part]) => [key, zerosLike(tf, part as Tfjs.TensorContainer)])
+  const parts = Object.entries(batch).map(([key, part]) => [key, zerosLike(tf, part)])
   return (Array.isArray(batch) ? parts.map(([, part]) => part) : Object.fromEntries(parts)) as T
 }
