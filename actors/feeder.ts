@@ -1,15 +1,18 @@
 import {
   Actor,
   actor,
+  ActorContext,
   Args,
   handles,
   inject,
   openDataset,
   TroupeError,
+  type ActorRef,
   type DatasetReply,
   type DatasetRequest,
   type DatasetSource,
   type DeferredReply,
+  type StartCause,
 } from 'troupe'
 import {
   BatchFeed,
@@ -18,12 +21,17 @@ import {
   DEFAULT_RING_SLOTS,
   elementCount,
   SamplePlan,
+  type BatchAddress,
   type BellListener,
 } from 'troupe/training'
+import { FaultPoints } from './fault-points.js'
+import { FEEDER, type JobSpec } from './job-spec.js'
+import type { JobSupervisor } from './job-supervisor.js'
 
 export interface FeederArgs {
-  readonly seed: number
-  readonly workers: number
+  readonly job: JobSpec
+  readonly jobPath: string
+  readonly supervisor: ActorRef<JobSupervisor>
 }
 
 /** Where the batches of one incarnation of a worker go. */
@@ -37,16 +45,26 @@ interface Customer {
 @actor('feeder', { module: import.meta.url })
 export class Feeder extends Actor {
   readonly #args: FeederArgs
+  readonly #faults: FaultPoints
+  /** It took the place of one that died, and nobody has asked it for anything yet. */
+  #recovering = false
+  /** It stands where a kill is planned. */
+  #frozen = false
   /** By their place in the program. */
   readonly #sources = new Map<number, Promise<DatasetSource>>()
   readonly #customers = new Map<number, Customer>()
 
-  constructor(@inject(Args) args: FeederArgs) {
+  constructor(@inject(ActorContext) ctx: ActorContext, @inject(Args) args: FeederArgs) {
     super()
     this.#args = args
+    this.#faults = new FaultPoints(ctx, args.job, args.jobPath)
   }
 
-  override onStart(): void {
+  override onStart(cause: StartCause): void {
+    if (cause.kind === 'restarted') {
+      this.#recovering = true
+      this.#args.supervisor.tell.restarted(FEEDER, cause.reason)
+    }
     const customers = this.#customers
     this.ctx.signal.addEventListener(
       'abort',
@@ -65,6 +83,7 @@ export class Feeder extends Actor {
       source => {
         try {
           reply.resolve(this.#serve(rank, incarnation, request, source))
+          this.#recovered()
         } catch (error) {
           reply.reject(error as Error)
         }
@@ -77,11 +96,33 @@ export class Feeder extends Actor {
   /** The worker has freed slots, or wants other batches. */
   @handles() pump(rank: number, incarnation: number, index: number): void {
     const customer = this.#customers.get(rank)
-    if (customer?.incarnation !== incarnation) return
-    if (customer.feeds[index]!.pump() > 0) this.ctx.progress()
+    if (customer?.incarnation !== incarnation || this.#frozen) return
+    const feed = customer.feeds[index]!
+    const meets = (address: BatchAddress): boolean => this.#meetsKill(feed, address)
+    if (feed.pump(meets) > 0) this.ctx.progress()
+  }
+
+  /** By the batches of the first dataset, which the others are drawn beside. */
+  #meetsKill(feed: BatchFeed, { epoch, ordinal }: BatchAddress): boolean {
+    const step = epoch * feed.stepsPerEpoch + ordinal + 1
+    const point = { actor: FEEDER, step }
+    if (!this.#faults.has(point)) return false
+    this.#frozen = true
+    this.ctx.pipeToSelf(this.#faults.reach(point), () => {
+      this.#frozen = false
+    })
+    return true
+  }
+
+  #recovered(): void {
+    if (!this.#recovering) return
+    this.#recovering = false
+    this.#args.supervisor.tell.works(FEEDER)
   }
 
   async #source({ index, descriptor }: DatasetRequest): Promise<DatasetSource> {
+    // How far the job is by now, nobody told this one: any step will do.
+    if (this.#recovering) await this.#faults.reach({ step: Infinity, during: 'recovery', recovering: FEEDER })
     let source = this.#sources.get(index)
     if (source === undefined) {
       source = openDataset(descriptor)
@@ -94,7 +135,7 @@ export class Feeder extends Actor {
 
   #serve(rank: number, incarnation: number, request: DatasetRequest, source: DatasetSource): DatasetReply {
     const { index, batchSize, shuffle } = request
-    const { seed, workers } = this.#args
+    const { seed, workers } = this.#args.job
     const { rowCount, xShape, yShape } = source
     const spec = { seed: datasetSeed(seed, index), rows: rowCount, ranks: workers, batchSize, shuffle }
     const plan = new SamplePlan(spec)

@@ -1,6 +1,6 @@
 import type { JobDone, JobEpochEnd, JobEvent, JobStarted, JobStep, ProgramNotice } from 'troupe'
 import type { ClosedStep, PhaseTimes } from 'troupe/training'
-import { workerName, type JobSpec } from './job-spec.js'
+import { workerName, type JobSpec, type ResumePoint } from './job-spec.js'
 
 type Ready = Extract<ProgramNotice, { tell: 'ready' }>
 
@@ -9,34 +9,78 @@ export interface JobOutcome {
   readonly result: unknown
   readonly weightsSha256: string
   readonly phases: readonly PhaseTimes[]
+  readonly checkpoint: string | null
+}
+
+/** An actor that is down. */
+interface Down {
+  readonly atMs: number
+  /** Steps that every server had closed. */
+  readonly steps: number
+}
+
+/** What the actors said and nobody can be asked for again: plain data, for the successor of who keeps it. */
+export interface ProgressState {
+  startedAtMs: number
+  firstStepAtMs: number | null
+  ready: Ready | null
+  announced: boolean
+  /** Of each training call of the chief's present incarnation. */
+  extents: { readonly epochs: number; readonly stepsPerEpoch: number }[]
+  rowsPerEpoch: number | null
+  /** Names of what a step returns. */
+  outputs: readonly string[]
+  /** Steps made when the last epoch ended that was told of. */
+  epochsAt: number
+  restarts: number
+  down: Record<string, Down>
+  /** By actor: kills that were told of and whose restart was not. */
+  expected: Record<string, number>
+  exactNote: string | null
+  /** Steps that were told of. */
+  told: number
+  /** Rows of those that were made in this run. */
+  rows: number
 }
 
 /** Turns what a job's actors report into its events. Times are the caller's monotonic milliseconds. */
 export class JobProgress {
   readonly #spec: JobSpec
-  readonly #startedAt: number
+  readonly #resume: ResumePoint | null
+  readonly #state: ProgressState
   /** Steps closed, by server. */
-  readonly #closed: number[]
-  #ready: Ready | undefined
-  #announced = false
-  /** Of each `fitDataset` call of the chief's present incarnation. */
-  #extents: { epochs: number; stepsPerEpoch: number }[] = []
-  #rowsPerEpoch: number | null = null
-  #outputs: readonly string[] = []
-  readonly #waiting: ClosedStep[] = []
-  #reportedSteps = 0
-  #epochsAt = 0
-  #rows = 0
-  #firstStepAt: number | undefined
-  #lastStepAt = 0
-  #restarts = 0
-  readonly #failedAt = new Map<string, number>()
-  #exactNote: string | null = null
+  #closed: number[]
+  /** What server 0 said of steps that are not told yet, or may have to be computed again. */
+  readonly #steps = new Map<number, ClosedStep>()
+  #lastStepAtMs = 0
 
-  constructor(spec: JobSpec, now: number) {
+  /** @param state of who told before */
+  constructor(spec: JobSpec, resume: ResumePoint | null, now: number, state?: ProgressState) {
     this.#spec = spec
-    this.#startedAt = now
-    this.#closed = new Array<number>(spec.parameterServers).fill(0)
+    this.#resume = resume
+    const first = resume?.step ?? 0
+    this.#state = state ?? {
+      startedAtMs: now,
+      firstStepAtMs: null,
+      ready: null,
+      announced: false,
+      extents: [],
+      rowsPerEpoch: null,
+      outputs: [],
+      epochsAt: first,
+      restarts: 0,
+      down: {},
+      expected: {},
+      exactNote: resume?.inexact ?? null,
+      told: first,
+      rows: 0,
+    }
+    this.#closed = new Array<number>(spec.parameterServers).fill(first)
+    this.#lastStepAtMs = now
+  }
+
+  get state(): ProgressState {
+    return this.#state
   }
 
   /** Steps that every server has closed. */
@@ -44,21 +88,31 @@ export class JobProgress {
     return Math.min(...this.#closed)
   }
 
+  /** Steps that were closed at least once. */
+  get furthest(): number {
+    return Math.max(this.#state.told, this.steps)
+  }
+
+  /** Steps that were told of. */
+  get told(): number {
+    return this.#state.told
+  }
+
   get fingerprint(): Ready['fingerprint'] | undefined {
-    return this.#ready?.fingerprint
+    return this.#state.ready?.fingerprint
   }
 
   ready(rank: number, notice: Ready): void {
-    this.#ready ??= notice
-    if (rank === 0) this.#extents = []
+    this.#state.ready ??= notice
+    if (rank === 0) this.#state.extents = []
   }
 
   extent(extent: { epochs: number; stepsPerEpoch: number }): void {
-    this.#extents.push(extent)
+    this.#state.extents.push(extent)
   }
 
   opened(index: number, rows: number): void {
-    if (index === 0) this.#rowsPerEpoch = rows
+    if (index === 0) this.#state.rowsPerEpoch = rows
   }
 
   /**
@@ -67,77 +121,147 @@ export class JobProgress {
    * @param outputs names of what a step returns
    */
   live(rank: number, step: number, outputs: readonly string[], now: number): JobEvent[] {
-    this.#firstStepAt ??= now
-    this.#outputs = outputs
+    const state = this.#state
+    state.firstStepAtMs ??= now
+    state.outputs = outputs
     const events: JobEvent[] = []
-    if (rank === 0 && !this.#announced) {
-      this.#announced = true
+    if (rank === 0 && !state.announced) {
+      state.announced = true
       events.push(this.#started(), ...this.#report(now))
     }
-    const name = workerName(rank)
-    const failedAt = this.#failedAt.get(name)
-    if (failedAt !== undefined) {
-      this.#failedAt.delete(name)
-      const seconds = (now - failedAt) / 1000
-      events.push({ event: 'restored', actor: name, step: step + 1, replayedSteps: step, seconds })
-    }
-    return events
+    return [...events, ...this.back(workerName(rank), step, step, now)]
+  }
+
+  /**
+   * An actor works again.
+   *
+   * @param step steps made before the first one with it
+   * @param replayed how many of them its program was taken through
+   */
+  back(actor: string, step: number, replayed: number, now: number): JobEvent[] {
+    const down = this.#state.down[actor]
+    if (down === undefined) return []
+    delete this.#state.down[actor]
+    const seconds = (now - down.atMs) / 1000
+    const recomputedSteps = actor.startsWith('ps-') ? Math.max(0, down.steps - step) : 0
+    return [{ event: 'restored', actor, step: step + 1, replayedSteps: replayed, recomputedSteps, seconds }]
+  }
+
+  /** A planned kill of this actor is told of: its restart is no news. */
+  expect(actor: string): void {
+    const { expected } = this.#state
+    expected[actor] = (expected[actor] ?? 0) + 1
+  }
+
+  /** Was its kill told of? Once for each. */
+  expected(actor: string): boolean {
+    const { expected } = this.#state
+    const count = expected[actor] ?? 0
+    if (count === 0) return false
+    expected[actor] = count - 1
+    return true
+  }
+
+  /** The workers that are started next take nobody's place. */
+  expectNoWorkers(): void {
+    for (let rank = 0; rank < this.#spec.workers; rank++) delete this.#state.expected[workerName(rank)]
   }
 
   /** @returns the steps to tell of: none before the start was told */
   closed(shard: number, step: ClosedStep, now: number): JobStep[] {
+    // What was adopted comes a second time, from the mailbox.
+    if (step.step < this.#closed[shard]!) return []
     this.#closed[shard] = step.step + 1
-    if (shard === 0) this.#waiting.push(step)
+    if (shard === 0) this.#compare(step)
     return this.#report(now)
+  }
+
+  /** Everything starts again from here: what servers say of steps after it is new. */
+  rolledBack(step: number): void {
+    this.#closed = this.#closed.map(() => step)
+  }
+
+  /**
+   * Takes up where who told before stopped.
+   *
+   * @param closed steps closed, by server
+   * @param steps all steps that server 0 has closed and that are not told, or may be computed again
+   */
+  adopt(closed: readonly number[], steps: readonly ClosedStep[], now: number): JobStep[] {
+    this.#closed = [...closed]
+    for (const step of steps) this.#steps.set(step.step, step)
+    return this.#report(now)
+  }
+
+  /** A checkpoint of this step is there: steps before it are not computed again. */
+  kept(step: number): void {
+    for (const known of this.#steps.keys())
+      if (known < step && known < this.#state.told) this.#steps.delete(known)
   }
 
   /** The steps that every server has closed, as far as they are not told yet. */
   #report(now: number): JobStep[] {
     const events: JobStep[] = []
     // What the program said before its first step takes another way than the step, and may come after it.
-    if (!this.#announced) return events
-    for (const { steps } = this; this.#reportedSteps < steps; this.#reportedSteps++) {
-      const next = this.#waiting.shift()!
-      this.#rows += next.rows
-      this.#lastStepAt = now
+    if (!this.#state.announced) return events
+    const state = this.#state
+    for (const { steps } = this; state.told < steps; state.told++) {
+      const next = this.#steps.get(state.told)
+      if (next === undefined) continue
+      state.rows += next.rows
+      this.#lastStepAtMs = now
       events.push(this.#step(next))
     }
     return events
   }
 
+  /** A step that was computed before must come out the same. */
+  #compare(step: ClosedStep): void {
+    const before = this.#steps.get(step.step)
+    this.#steps.set(step.step, step)
+    if (before === undefined) return
+    const same =
+      before.rows === step.rows &&
+      before.outputs.length === step.outputs.length &&
+      before.outputs.every((value, i) => Object.is(value, step.outputs[i]))
+    if (!same) this.inexact(step.step, `step ${step.step + 1} was computed again with another result`)
+  }
+
   epochEnd(notice: Extract<ProgramNotice, { tell: 'epoch' }>): JobEpochEnd[] {
     const { epoch, step, logs } = notice
     // A chief that comes back tells of the epoch again whose end was the last thing that it replayed.
-    if (step <= this.#epochsAt) return []
-    this.#epochsAt = step
+    if (step <= this.#state.epochsAt) return []
+    this.#state.epochsAt = step
     return [{ event: 'epochEnd', epoch, step, logs }]
   }
 
-  failed(actor: string, reason: string, fault: { text: string; step: number } | null, now: number): JobEvent {
-    this.#restarts += 1
-    this.#failedAt.set(actor, now)
-    const step = fault?.step ?? this.steps + 1
-    return { event: 'failure', actor, reason, step, fault: fault?.text ?? null }
+  /** @param step the open one, counted from 1, if it is known better than here */
+  failed(actor: string, reason: string, fault: string | null, now: number, step = this.steps + 1): JobEvent {
+    this.#state.restarts += 1
+    this.#state.down[actor] ??= { atMs: now, steps: this.furthest }
+    return { event: 'failure', actor, reason, step, fault }
   }
 
   /** From this step on (from 0) the weights may differ from the undisturbed run's. The first note counts. */
   inexact(step: number, note: string): void {
-    this.#exactNote ??= `since step ${step + 1}: ${note}`
+    this.#state.exactNote ??= `since step ${step + 1}: ${note}`
   }
 
-  done({ result, weightsSha256, phases }: JobOutcome, now: number): JobDone {
-    const trainedMs = this.#lastStepAt - (this.#firstStepAt ?? this.#lastStepAt)
+  done({ result, weightsSha256, phases, checkpoint }: JobOutcome, now: number): JobDone {
+    const { startedAtMs, firstStepAtMs, restarts, exactNote, ready, rows } = this.#state
+    const trainedMs = this.#lastStepAtMs - (firstStepAtMs ?? this.#lastStepAtMs)
     return {
       event: 'done',
       accuracy: accuracyOf(result),
       steps: this.steps,
-      seconds: (now - this.#startedAt) / 1000,
-      rowsPerSecond: trainedMs > 0 ? this.#rows / (trainedMs / 1000) : 0,
-      restarts: this.#restarts,
-      exact: this.#exactNote === null,
-      exactNote: this.#exactNote,
+      seconds: (now - startedAtMs) / 1000,
+      rowsPerSecond: trainedMs > 0 ? rows / (trainedMs / 1000) : 0,
+      restarts,
+      exact: exactNote === null,
+      exactNote,
       weightsSha256,
-      backend: this.#ready?.fingerprint.backend ?? 'none',
+      backend: ready?.fingerprint.backend ?? 'none',
+      checkpoint,
       phases: Object.fromEntries(phases.map((times, rank) => [workerName(rank), times])),
       result,
     }
@@ -145,7 +269,8 @@ export class JobProgress {
 
   #started(): JobStarted {
     const { name, workers, parameterServers, seed } = this.#spec
-    const { fingerprint, why } = this.#ready!
+    const resume = this.#resume
+    const { fingerprint, why } = this.#state.ready!
     return {
       event: 'started',
       job: name,
@@ -156,12 +281,13 @@ export class JobProgress {
       parameterServers,
       seed,
       totalSteps: this.#totalSteps(),
-      rowsPerEpoch: this.#rowsPerEpoch,
+      rowsPerEpoch: this.#state.rowsPerEpoch,
+      resumed: resume === null ? null : { step: resume.step, checkpoint: resume.path },
     }
   }
 
   #step({ step, rows, outputs }: ClosedStep): JobStep {
-    const named = this.#outputs.map((name, i) => [name, outputs[i] ?? Number.NaN] as const)
+    const named = this.#state.outputs.map((name, i) => [name, outputs[i] ?? Number.NaN] as const)
     const [loss, ...metrics] = named
     return {
       event: 'step',
@@ -175,14 +301,15 @@ export class JobProgress {
   }
 
   #totalSteps(): number | null {
-    if (this.#extents.length === 0) return null
-    return this.#extents.reduce((sum, { epochs, stepsPerEpoch }) => sum + epochs * stepsPerEpoch, 0)
+    const { extents } = this.#state
+    if (extents.length === 0) return null
+    return extents.reduce((sum, { epochs, stepsPerEpoch }) => sum + epochs * stepsPerEpoch, 0)
   }
 
-  /** Counted over all `fitDataset` calls. */
+  /** Counted over all training calls. */
   #epochOf(step: number): number {
     let [epoch, left] = [0, step]
-    for (const { epochs, stepsPerEpoch } of this.#extents) {
+    for (const { epochs, stepsPerEpoch } of this.#state.extents) {
       if (left < epochs * stepsPerEpoch) return epoch + Math.floor(left / stepsPerEpoch)
       epoch += epochs
       left -= epochs * stepsPerEpoch

@@ -3,28 +3,41 @@ import {
   actor,
   Args,
   causalChain,
+  CheckpointPlaces,
   fingerprintDifferences,
   handles,
   hasCode,
   inject,
-  TroupeError,
-  type ActorRef,
+  type CheckpointFiles,
   type DeathReason,
   type DeferredReply,
   type ErrorCode,
   type JobEvent,
   type KillSpec,
   type ProgramNotice,
+  type StartCause,
   type SupervisionOptions,
-  type Terminated,
 } from 'troupe'
-import { assemble, planLayout, weightsSha256, type ClosedStep } from 'troupe/training'
-import { EventLog, type EventBatch } from './event-log.js'
-import { Feeder } from './feeder.js'
+import type { ClosedStep } from 'troupe/training'
+import type { CheckpointRef, WrittenCheckpoint } from './checkpointer.js'
+import { EventLog, type EventBatch, type EventPosition } from './event-log.js'
+import { FaultPoints } from './fault-points.js'
+import { JobCrew } from './job-crew.js'
+import { finalState } from './job-outcome.js'
 import { JobProgress } from './job-progress.js'
-import { FIRST_GENERATION, serverName, workerName, type JobSpec } from './job-spec.js'
-import { ParameterServer } from './parameter-server.js'
-import { Worker } from './worker.js'
+import { JobRecords, type JobRecord } from './job-records.js'
+import { checkUnused, findResumePoint } from './job-resume.js'
+import {
+  CHECKPOINTER,
+  FIRST_GENERATION,
+  jobFacts,
+  NO_TIMEOUT_MS,
+  serverName,
+  workerName,
+  type JobSpec,
+  type ResumePoint,
+} from './job-spec.js'
+import { isLoss } from './loss.js'
 
 /** Events that wait for the job's handle; it reads them as they come. */
 const MAX_EVENTS = 10_000
@@ -32,187 +45,381 @@ const MAX_EVENTS = 10_000
 /** How long programs may take to heed `ctx.signal` before they are ended. */
 const ABORT_GRACE_MS = 250
 
+/** How long a job that is stopped may take for its last checkpoint. */
+const LAST_CHECKPOINT_MS = 10_000
+
 /** What happens again however often it is tried: the job ends with it at once. */
 const REPEATABLE: readonly ErrorCode[] = [
   'ERR_BACKEND_CANNOT_TRAIN',
   'ERR_BACKEND_UNAVAILABLE',
   'ERR_JOB_MODULE',
   'ERR_LAYOUT',
+  'ERR_NOT_DETERMINISTIC',
   'ERR_RANKS_DIVERGED',
   'ERR_REPLAY_DIVERGED',
   'ERR_REPLAY_LOOKAHEAD',
   'ERR_TRAINING_LOOP',
 ]
 
-/** Runs a job: starts its servers, feeder and workers, starts failed workers again, and tells what happens. */
+const SUPERVISOR = 'supervisor'
+
+/** For what takes as long as files do. */
+const PATIENT = { timeoutMs: NO_TIMEOUT_MS }
+
+/**
+ * Runs a job: starts its servers, feeder, checkpointer and workers, starts failed ones again, takes everybody back to
+ * the last checkpoint when a server is lost, and tells what happens. Its own failure is the job's; killed, it is
+ * started again and takes over what goes on meanwhile.
+ */
 @actor('job-supervisor', { module: import.meta.url })
 export class JobSupervisor extends Actor {
   static readonly supervision: SupervisionOptions = {
-    decide: (error, child) => (child.type === 'worker' && !isRepeatable(error) ? 'restart' : 'escalate'),
+    decide: error => (isRepeatable(error) ? 'escalate' : 'restart'),
   }
 
   readonly #spec: JobSpec
-  readonly #progress: JobProgress
-  readonly #events = new EventLog<JobEvent>(MAX_EVENTS)
-  #readers: { readonly from: number; readonly reply: DeferredReply<EventBatch<JobEvent>> }[] = []
-  readonly #servers: ActorRef<ParameterServer>[] = []
-  readonly #workers: ActorRef<Worker>[] = []
-  /** Kills that have not happened yet. */
-  readonly #killsLeft: KillSpec[]
-  /** Workers that are being started again after a planned kill. */
-  readonly #planned = new Set<string>()
-  readonly #results = new Map<number, unknown>()
+  readonly #records: JobRecords
+  readonly #files: CheckpointFiles
+  readonly #events: EventLog<JobEvent>
+  #readers: { readonly from: EventPosition; readonly reply: DeferredReply<EventBatch<JobEvent>> }[] = []
+  readonly #faults: FaultPoints
+  #progress: JobProgress
+  #crew: JobCrew | undefined
+  #resume: ResumePoint | null = null
+  #generation = FIRST_GENERATION
+  #results = new Map<number, unknown>()
+  /** Incarnations of servers that hold what they should. */
+  readonly #restored = new Map<number, number>()
+  #recovering = false
+  /** Something was lost while the job recovered: it has to begin again. */
+  #lostAgain = false
+  /** Workers are not started again until everything stands at one step. */
+  #rollingBack = false
+  #newest: WrittenCheckpoint | CheckpointRef | null = null
+  #stopping: 'no' | 'after-checkpoint' | 'now' = 'no'
   #done = false
 
-  constructor(@inject(Args) spec: JobSpec) {
+  constructor(
+    @inject(Args) spec: JobSpec,
+    @inject(JobRecords) records: JobRecords,
+    @inject(CheckpointPlaces) places: CheckpointPlaces,
+  ) {
     super()
     this.#spec = spec
-    this.#killsLeft = [...spec.kills]
-    this.#progress = new JobProgress(spec, this.ctx.clock.monotonic())
+    this.#records = records
+    this.#files = places.open(spec.checkpoints.place)
+    this.#events = new EventLog(this.ctx.incarnation, MAX_EVENTS)
+    this.#progress = new JobProgress(spec, null, this.ctx.clock.monotonic())
+    this.#faults = new FaultPoints(this.ctx, spec, this.ctx.path)
   }
 
-  override async onStart(): Promise<void> {
-    const { parameterServers: shards, workers: ranks, seed } = this.#spec
-    const supervisor = this.ctx.selfAs(JobSupervisor)
-    for (let shard = 0; shard < shards; shard++) {
-      const server = await this.ctx.spawn(ParameterServer, {
-        name: serverName(shard),
-        args: { shard: { shard, shards, ranks, generation: FIRST_GENERATION }, supervisor },
-        restart: 'temporary',
-      })
-      this.ctx.watch(server)
-      this.#servers.push(server)
+  override async onStart(cause: StartCause): Promise<void> {
+    const spec = this.#spec
+    const now = this.ctx.clock.monotonic()
+    const record = await this.#records.read(spec.run)
+    if (record === undefined) {
+      const { resume, temporary } = spec.checkpoints
+      if (resume) {
+        this.#resume = await findResumePoint(this.#files, jobFacts(spec))
+        this.#generation = this.#resume.generation + 1
+        this.#progress = new JobProgress(spec, this.#resume, now)
+      } else if (!temporary) await checkUnused(this.#files)
+    } else {
+      this.#resume = record.resume
+      this.#progress = new JobProgress(spec, record.resume, now, record.progress)
+      this.#generation = record.generation
+      this.#rollingBack = record.rollingBack
+      this.#results = new Map(record.results)
     }
-    await this.ctx.spawn(Feeder, { name: 'feeder', args: { seed, workers: ranks } })
-    for (let rank = 0; rank < ranks; rank++) {
-      const args = { job: this.#spec, rank, jobPath: this.ctx.path, supervisor }
-      this.#workers.push(await this.ctx.spawn(Worker, { name: workerName(rank), args }))
-    }
+    const crew = await JobCrew.gather(this.ctx, this.#spec)
+    this.#crew = crew
+    crew.checkpointer.tell.lead(this.ctx.incarnation, this.#generation)
+    // Behind what was told while there was no supervisor.
+    this.ctx.selfAs(JobSupervisor).tell.begin(record === undefined ? null : cause)
   }
 
-  override onTerminated({ path, reason }: Terminated): void {
-    const cause = reason.kind === 'failed' ? reason.cause : undefined
-    throw new TroupeError(
-      'ERR_STATE_LOST',
-      `${path} ended (${reason.kind}), and its part of the model with it`,
-      { cause },
-    )
+  /** @param cause of a supervisor that takes a job over; null for one that starts it */
+  @handles() begin(cause: StartCause | null): void {
+    if (cause?.kind === 'restarted') this.restarted(SUPERVISOR, cause.reason)
+    this.#recover(cause === null ? this.#start() : this.#takeOver())
   }
 
   // asked by the job's handle
 
-  /** The events from number `from` on; waits until there is one. */
-  @handles() events(from: number): EventBatch<JobEvent> | DeferredReply<EventBatch<JobEvent>> {
-    if (this.#events.next > from) return this.#events.read(from)
+  /** The events from a position on; waits until there is one. */
+  @handles() events(from: EventPosition): EventBatch<JobEvent> | DeferredReply<EventBatch<JobEvent>> {
+    if (this.#events.has(from)) return this.#events.read(from)
     const reply = this.ctx.deferReply<EventBatch<JobEvent>>()
     this.#readers.push({ from, reply })
     return reply
   }
 
-  /** Stops the job, after a moment in which programs may heed their `ctx.signal`. */
+  /** Stops the job: after a last checkpoint if they are kept, and a moment in which programs may heed `ctx.signal`. */
   @handles() windDown(): void {
-    for (const worker of this.#workers) worker.tell.abort()
-    this.ctx.after(ABORT_GRACE_MS, () => this.ctx.stopSelf())
+    if (this.#stopping !== 'no') return
+    const { temporary } = this.#spec.checkpoints
+    if (
+      temporary ||
+      this.#recovering ||
+      this.#results.size > 0 ||
+      this.#progress.steps === this.#newest?.step
+    ) {
+      this.#stopNow()
+      return
+    }
+    this.#stopping = 'after-checkpoint'
+    this.#known.servers[0]!.tell.cutSoon(this.#generation)
+    this.ctx.after(LAST_CHECKPOINT_MS, () => {
+      if (this.#stopping !== 'after-checkpoint') return
+      this.#warn(`no last checkpoint: none was written within ${LAST_CHECKPOINT_MS} ms`)
+      this.#stopNow()
+    })
   }
 
   // told by workers
 
-  @handles() killsLeft(rank: number): KillSpec[] {
-    return this.#killsLeft.filter(({ actor }) => actor === workerName(rank))
-  }
-
-  @handles() programSays(rank: number, notice: ProgramNotice): void {
+  @handles() programSays(generation: number, rank: number, notice: ProgramNotice): void {
+    if (generation !== this.#generation) return
     const now = this.ctx.clock.monotonic()
+    const progress = this.#progress
     switch (notice.tell) {
       case 'ready':
         this.#compareFingerprint(rank, notice)
-        this.#progress.ready(rank, notice)
+        progress.ready(rank, notice)
+        this.#known.checkpointer.tell.computesOn(notice.fingerprint)
         break
       case 'extent':
-        this.#progress.extent(notice)
+        progress.extent(notice)
         break
       case 'opened':
-        this.#progress.opened(notice.index, notice.rows)
+        progress.opened(notice.index, notice.rows)
         break
       case 'live':
-        this.#emit(...this.#progress.live(rank, notice.step, notice.outputs, now))
+        this.#emit(...progress.live(rank, notice.step, notice.outputs, now))
+        if (rank === 0) this.#serversWork(notice.step, now)
         break
       case 'epoch':
-        this.#emit(...this.#progress.epochEnd(notice))
+        this.#emit(...progress.epochEnd(notice))
         break
       case 'log':
         this.#emit({ event: 'log', actor: workerName(rank), level: notice.level, message: notice.message })
-        break
-      case 'fault':
-        this.#kill(rank, notice.kill)
-        break
+        return
       case 'returned':
       case 'failed':
-        break
+        return
     }
-  }
-
-  /** A worker is about to be started again after this failure. */
-  @handles() failing(name: string, cause: unknown): void {
-    this.#emit(this.#progress.failed(name, rootCause(cause), null, this.ctx.clock.monotonic()))
-  }
-
-  /** A worker has started again. One that was killed could not say so before. */
-  @handles() restarted(name: string, reason: DeathReason): void {
-    if (reason.kind === 'failed' || this.#planned.delete(name)) return
-    this.#emit(this.#progress.failed(name, reason.kind, null, this.ctx.clock.monotonic()))
+    this.#record()
   }
 
   /** A worker's program has come to its end. */
-  @handles() returned(rank: number, result: unknown): void {
+  @handles() returned(generation: number, rank: number, result: unknown): void {
+    if (generation !== this.#generation) return
     this.#results.set(rank, result)
-    if (this.#results.size < this.#spec.workers) return
-    this.ctx.pipeToSelf(this.#outcome(), ({ hash, phases }) => {
-      const outcome = { result: this.#results.get(0), weightsSha256: hash, phases }
-      for (const { text } of this.#killsLeft)
-        this.#warn(`the kill ${text} never happened: the job ended before`)
-      this.#emit(this.#progress.done(outcome, this.ctx.clock.monotonic()))
-    })
+    this.#record()
+    if (this.#results.size === this.#spec.workers && !this.#recovering) this.#finish()
+  }
+
+  // told by all kinds of children
+
+  /** An actor is about to be started again after this failure. */
+  @handles() failing(name: string, cause: unknown): void {
+    this.#failed(name, rootCause(cause), null)
+  }
+
+  /** An actor has started again. One that was killed could not say so before. */
+  @handles() restarted(name: string, reason: DeathReason): void {
+    if (reason.kind !== 'failed' && !this.#progress.expected(name)) this.#failed(name, reason.kind, null)
+    if (name === CHECKPOINTER) this.#known.checkpointer.tell.lead(this.ctx.incarnation, this.#generation)
+  }
+
+  /** An actor that had failed does what it is there for. */
+  @handles() works(name: string): void {
+    const now = this.ctx.clock.monotonic()
+    this.#emit(...this.#progress.back(name, this.#progress.steps, 0, now))
+    this.#record()
   }
 
   // told by servers
 
-  @handles() stepClosed(shard: number, step: ClosedStep): void {
-    const events = this.#progress.closed(shard, step, this.ctx.clock.monotonic())
-    if (events.length === 0) return
-    this.#emit(...events)
-    for (const worker of this.#workers) worker.tell.stepClosed()
+  /** A server has started again, and holds nothing. */
+  @handles() serverLost(shard: number, incarnation: number, reason: DeathReason): void {
+    const name = serverName(shard)
+    if (reason.kind !== 'failed' && !this.#progress.expected(name)) this.#failed(name, reason.kind, null)
+    if ((this.#restored.get(shard) ?? 0) >= incarnation) return
+    if (this.#recovering) this.#lostAgain = true
+    else this.#recover(this.#rollBack())
+  }
+
+  @handles() async stepClosed(generation: number, shard: number, step: ClosedStep): Promise<void> {
+    if (generation !== this.#generation) return
+    const steps = this.#progress.closed(shard, step, this.ctx.clock.monotonic())
+    if (steps.length > 0) this.ctx.progress()
+    this.#emit(...steps)
+    for (const worker of this.#known.workers) worker.tell.stepClosed()
+    const point = { actor: SUPERVISOR, step: this.#progress.steps + 1 }
+    if (this.#faults.has(point)) await this.#faults.reach(point)
   }
 
   @handles() inexact(step: number, note: string): void {
     this.#progress.inexact(step, note)
+    this.#record()
   }
 
-  #kill(rank: number, kill: KillSpec): void {
-    const name = workerName(rank)
-    const at = this.#killsLeft.findIndex(({ text }) => text === kill.text)
-    if (at !== -1) this.#killsLeft.splice(at, 1)
-    this.#planned.add(name)
-    this.#emit(this.#progress.failed(name, 'killed', kill, this.ctx.clock.monotonic()))
-    this.ctx.kill(this.#workers[rank]!)
+  // told by the checkpointer
+
+  @handles() checkpointed(checkpoint: WrittenCheckpoint): void {
+    if (checkpoint.generation !== this.#generation) return
+    const { generation, step, path, bytes, seconds } = checkpoint
+    this.#newest = checkpoint
+    this.#progress.kept(step)
+    if (!this.#spec.checkpoints.temporary) {
+      this.#emit({ event: 'checkpoint', step, generation, path, bytes, seconds })
+    }
+    if (this.#stopping === 'after-checkpoint') this.#stopNow()
   }
 
-  async #outcome(): Promise<{ hash: string; phases: Awaited<ReturnType<ParameterServer['phases']>> }> {
-    const phases = await this.#servers[0]!.ask.phases()
-    const parts = await Promise.all(this.#servers.map(server => server.ask.weights()))
-    if (!parts.every(part => part !== null)) return { hash: weightsSha256([], []), phases }
-    const { variables } = parts[0]!.model
-    const layout = planLayout(variables, parts.length)
-    const values = assemble(
-      layout,
-      variables,
-      parts.map(({ weights }) => weights),
+  @handles() checkpointFailed(step: number, error: unknown): void {
+    this.#warn(`no checkpoint of step ${step}: ${rootCause(error)}`)
+    if (this.#stopping === 'after-checkpoint') this.#stopNow()
+  }
+
+  // told by chaos
+
+  /** A planned kill happens now. */
+  @handles() struck(kill: KillSpec, step: number): void {
+    this.#progress.expect(kill.actor)
+    this.#failed(kill.actor, 'killed', kill.text, Number.isFinite(step) ? step : undefined)
+  }
+
+  // recovery
+
+  /** The job begins, or goes on from where an earlier run of it stopped. */
+  async #start(): Promise<void> {
+    const resume = this.#resume
+    await this.#write()
+    for (const damage of resume?.skipped ?? []) this.#warn(`a newer checkpoint cannot be used: ${damage}`)
+    this.#newest = resume
+    await this.#restore(resume, false)
+    await this.#known.startWorkers(this.#generation)
+  }
+
+  /** Goes on with what the supervisor before this one left. */
+  async #takeOver(): Promise<void> {
+    const crew = this.#known
+    await this.#faults.reach({ step: Infinity, during: 'recovery', recovering: SUPERVISOR })
+    this.#newest = await crew.checkpointer.ask.with(PATIENT).newest()
+    const states = await crew.states()
+    const consistent = states.every(({ generation }) => generation === this.#generation)
+    if (this.#rollingBack || !consistent) return this.#rollBack()
+    for (const [shard, { incarnation }] of states.entries()) this.#restored.set(shard, incarnation)
+    const closed = states.map(({ step }) => step)
+    const from = Math.min(this.#progress.told, this.#newest?.step ?? 0)
+    const steps = await crew.servers[0]!.ask.with(PATIENT).steps(this.#generation, from)
+    await crew.startWorkers(this.#generation)
+    for (const [rank, worker] of crew.workers.entries()) {
+      const { returned, result } = await worker.ask.state()
+      if (returned) this.#results.set(rank, result)
+    }
+    const now = this.ctx.clock.monotonic()
+    this.#emit(...this.#progress.adopt(closed, steps, now))
+    this.#emit(...this.#progress.back(SUPERVISOR, this.#progress.steps, 0, now))
+  }
+
+  /** Takes everybody back to the last checkpoint. Safe to be begun again wherever it stopped. */
+  async #rollBack(): Promise<void> {
+    const crew = this.#known
+    this.#generation += 1
+    this.#rollingBack = true
+    this.#results.clear()
+    this.#restored.clear()
+    this.#progress.expectNoWorkers()
+    await this.#write()
+    await crew.stopWorkers()
+    const checkpoint = await crew.checkpointer.ask.with(PATIENT).rewind(this.#generation)
+    this.#newest = checkpoint
+    await this.#restore(checkpoint, true)
+    this.#progress.rolledBack(checkpoint?.step ?? 0)
+    await crew.startWorkers(this.#generation)
+    this.#rollingBack = false
+    await this.#write()
+    const now = this.ctx.clock.monotonic()
+    this.#emit(...this.#progress.back(SUPERVISOR, this.#progress.steps, 0, now))
+  }
+
+  async #restore(checkpoint: CheckpointRef | null, recovery: boolean): Promise<void> {
+    const states = await this.#known.restore(this.#generation, checkpoint, recovery)
+    for (const [shard, { incarnation }] of states.entries()) this.#restored.set(shard, incarnation)
+  }
+
+  /** One at a time; what is lost meanwhile makes it begin again. */
+  #recover(work: Promise<void>): void {
+    this.#recovering = true
+    const again = (): void => {
+      this.#lostAgain = false
+      this.#recover(this.#rollBack())
+    }
+    this.ctx.pipeToSelf(
+      work,
+      () => {
+        this.#recovering = false
+        if (this.#lostAgain) again()
+        else if (this.#results.size === this.#spec.workers) this.#finish()
+      },
+      error => {
+        if (!isLoss(error)) throw error
+        again()
+      },
     )
-    return { hash: weightsSha256(variables, values), phases }
+  }
+
+  // the end
+
+  #finish(): void {
+    const generation = this.#generation
+    this.ctx.pipeToSelf(
+      this.#outcome(),
+      ({ outcome, left }) => {
+        if (generation !== this.#generation || this.#recovering) return
+        for (const { text } of left) this.#warn(`the kill ${text} never happened: the job ended before`)
+        this.#emit(this.#progress.done(outcome, this.ctx.clock.monotonic()))
+        void this.#records.remove(this.#spec.run)
+      },
+      error => {
+        // A server was lost at the last moment: the job comes here again.
+        if (!isLoss(error)) throw error
+      },
+    )
+  }
+
+  async #outcome() {
+    const state = await finalState(this.#known)
+    const { temporary } = this.#spec.checkpoints
+    const newest = temporary ? null : await this.#known.checkpointer.ask.with(PATIENT).newest()
+    const outcome = { ...state, result: this.#results.get(0), checkpoint: newest?.path ?? null }
+    return { outcome, left: await this.#faults.left() }
+  }
+
+  #stopNow(): void {
+    this.#stopping = 'now'
+    for (const worker of this.#known.workers) worker.tell.abort()
+    this.ctx.after(ABORT_GRACE_MS, () => this.ctx.stopSelf())
+  }
+
+  // telling
+
+  #failed(name: string, reason: string, fault: string | null, step?: number): void {
+    this.#emit(this.#progress.failed(name, reason, fault, this.ctx.clock.monotonic(), step))
+    this.#record()
+  }
+
+  #serversWork(step: number, now: number): void {
+    for (let shard = 0; shard < this.#spec.parameterServers; shard++) {
+      this.#emit(...this.#progress.back(serverName(shard), step, 0, now))
+    }
   }
 
   #compareFingerprint(rank: number, { fingerprint }: Extract<ProgramNotice, { tell: 'ready' }>): void {
-    const first = this.#progress.fingerprint
+    const first = this.#progress.fingerprint ?? this.#resume?.fingerprint ?? undefined
     if (first === undefined) return
     const differences = fingerprintDifferences(first, fingerprint)
     if (differences.length === 0) return
@@ -234,6 +441,25 @@ export class JobSupervisor extends Actor {
     const readers = this.#readers
     this.#readers = []
     for (const { from, reply } of readers) reply.resolve(this.#events.read(from))
+  }
+
+  #record(): void {
+    void this.#write()
+  }
+
+  async #write(): Promise<void> {
+    const record: JobRecord = {
+      generation: this.#generation,
+      rollingBack: this.#rollingBack,
+      resume: this.#resume,
+      progress: this.#progress.state,
+      results: [...this.#results],
+    }
+    await this.#records.write(this.#spec.run, record)
+  }
+
+  get #known(): JobCrew {
+    return this.#crew!
   }
 }
 

@@ -1,8 +1,16 @@
+import { createHash } from 'node:crypto'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import {
   checkKill,
+  DEFAULT_CHECKPOINT_INTERVAL_MS,
+  DEFAULT_KEEP_LAST,
   defineJob,
+  hasCode,
   isJobDefinition,
   parseKill,
+  parseOptions,
   TroupeError,
   type BackendName,
   type JobArgs,
@@ -10,9 +18,26 @@ import {
   type KillSpec,
   type Troupe,
 } from 'troupe'
+import { z } from 'zod'
+import { Chaos, type Executioner } from './chaos.js'
 import { SupervisedJob, type JobHandle } from './job-handle.js'
+import { CHAOS_SUFFIX, type CheckpointPlan, type JobSpec } from './job-spec.js'
 import { JobSupervisor } from './job-supervisor.js'
-import type { JobSpec } from './job-spec.js'
+
+/** Where and how often a job writes checkpoints. */
+export interface CheckpointOptions {
+  /**
+   * Where: a folder. Without one they lie in a folder of the machine's temporary ones, for the job's own failures, and
+   * are removed when it ends.
+   */
+  readonly directory?: string
+  /** After each so many steps. @default by time */
+  readonly everySteps?: number
+  /** Milliseconds from one to the next. @default 2000 */
+  readonly intervalMs?: number
+  /** How many of the newest are kept. @default 3 */
+  readonly keepLast?: number
+}
 
 /** What one run of a job has of its own, over what its definition says. */
 export interface RunJobOptions<Args extends object = JobArgs> {
@@ -29,9 +54,22 @@ export interface RunJobOptions<Args extends object = JobArgs> {
   readonly kills?: readonly (KillSpec | string)[]
   /** Laid over the definition's. */
   readonly args?: Partial<Args>
+  readonly checkpoints?: CheckpointOptions
+  /** Goes on from the newest whole checkpoint in {@link CheckpointOptions.directory}. @default false */
+  readonly resume?: boolean
 }
 
 const DEFAULT_JOB_NAME = 'job'
+
+const checkpointSchema = z.strictObject({
+  directory: z.string().min(1).optional(),
+  everySteps: z.int().min(1).optional(),
+  intervalMs: z.int().min(1).default(DEFAULT_CHECKPOINT_INTERVAL_MS),
+  keepLast: z.int().min(1).default(DEFAULT_KEEP_LAST),
+})
+
+/** Tells the runs of this process apart. */
+let runs = 0
 
 /**
  * Starts a job on a runtime.
@@ -40,22 +78,40 @@ const DEFAULT_JOB_NAME = 'job'
  * const job = await runJob(troupe, definition, { module: new URL('./job.js', import.meta.url).href })
  * for await (const event of job.events) if (event.event === 'step') console.log(event.step, event.loss)
  * const { weightsSha256 } = await job.done
- * @throws ERR_JOB_MODULE, ERR_INVALID_OPTION: nothing runs then
+ * @throws ERR_JOB_MODULE, ERR_INVALID_OPTION, ERR_RESUME, ERR_CHECKPOINT_NONE: nothing runs then
  */
 export async function runJob<Args extends object>(
   troupe: Troupe,
   definition: JobDefinition<Args>,
   options: RunJobOptions<Args>,
 ): Promise<JobHandle> {
-  const spec = compileSpec(definition, options)
-  const supervisor = await troupe.spawn(JobSupervisor, { name: spec.name, args: spec, restart: 'temporary' })
-  return new SupervisedJob(spec.name, troupe, supervisor)
+  const spec = await compileSpec(definition, options)
+  const chaos =
+    spec.kills.length === 0
+      ? undefined
+      : await troupe.spawn(Chaos, {
+          name: `${spec.name}${CHAOS_SUFFIX}`,
+          args: { kills: spec.kills, jobPath: `/${spec.name}`, executioner: executioner(troupe) },
+          restart: 'temporary',
+        })
+  const free = async (): Promise<void> => {
+    if (chaos !== undefined) await troupe.stop(chaos)
+    if (spec.checkpoints.temporary) await rm(spec.checkpoints.place, { recursive: true, force: true })
+  }
+  try {
+    // Its failure is the job's; killed, it takes the job over from itself.
+    const options = { name: spec.name, args: spec, restart: 'failover' } as const
+    return new SupervisedJob(spec.name, troupe, await troupe.spawn(JobSupervisor, options), free)
+  } catch (error) {
+    await free()
+    throw hasCode(error, 'ERR_ACTOR_START') ? error.cause : error
+  }
 }
 
-function compileSpec<Args extends object>(
+async function compileSpec<Args extends object>(
   definition: JobDefinition<Args>,
   options: RunJobOptions<Args>,
-): JobSpec {
+): Promise<JobSpec> {
   if (!isJobDefinition(definition)) {
     throw new TroupeError('ERR_JOB_MODULE', `${options.module} exports no job definition as default`)
   }
@@ -70,14 +126,59 @@ function compileSpec<Args extends object>(
   })
   const planned = kills.map(parseKill)
   for (const kill of planned) checkKill(kill, { workers, parameterServers })
+  const checkpoints = await checkpointPlan(options.checkpoints ?? {}, options.resume ?? false)
   return {
     name,
+    run: `${name}#${++runs}`,
     module,
+    moduleSha256: await digest(module),
     args: args as JobArgs,
     workers,
     parameterServers,
     seed,
     kills: planned,
+    checkpoints,
     ...(backend === undefined ? {} : { backend }),
   }
+}
+
+async function checkpointPlan(given: CheckpointOptions, resume: boolean): Promise<CheckpointPlan> {
+  const { directory, everySteps, intervalMs, keepLast } = parseOptions(
+    checkpointSchema,
+    given,
+    'checkpoint option',
+  )
+  if (resume && directory === undefined) {
+    throw new TroupeError('ERR_INVALID_OPTION', 'resume needs checkpoints.directory: where to go on from', {
+      data: { option: 'resume' },
+    })
+  }
+  const place = directory ?? (await mkdtemp(join(tmpdir(), 'troupe-job-')))
+  const temporary = directory === undefined
+  return { place, temporary, everySteps: everySteps ?? null, intervalMs, keepLast, resume }
+}
+
+/** A job that goes on after its module has changed may compute otherwise. */
+async function digest(module: string): Promise<string | null> {
+  try {
+    return createHash('sha256')
+      .update(await readFile(new URL(module)))
+      .digest('hex')
+  } catch {
+    return null
+  }
+}
+
+function executioner(troupe: Troupe): Executioner {
+  return {
+    exists: path => exists(troupe, path),
+    kill: path => void troupe.kill(troupe.lookup(JobSupervisor, path), { blameless: true }),
+  }
+}
+
+function exists(troupe: Troupe, path: string): boolean {
+  let at = [troupe.inspect()]
+  for (const name of path.split('/').slice(1))
+    at = at.flatMap(view => view.children).filter(view => view.path.endsWith(`/${name}`))
+  return at.length > 0
 }

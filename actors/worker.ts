@@ -9,9 +9,11 @@ import {
   TroupeError,
   type ActorRef,
   type DatasetReply,
+  type DatasetRequest,
   type DeathReason,
   type JoinReply,
   type JoinRequest,
+  type KillSpec,
   type OnceReply,
   type Program,
   type ProgramEnd,
@@ -21,16 +23,26 @@ import {
 } from 'troupe'
 import { ExchangeRegion, planLayout, scatter } from 'troupe/training'
 import { Feeder } from './feeder.js'
-import { FIRST_GENERATION, NO_TIMEOUT_MS, serverName, workerName, type JobSpec } from './job-spec.js'
+import { FaultPoints } from './fault-points.js'
+import { FEEDER, NO_TIMEOUT_MS, serverName, workerName, type JobSpec } from './job-spec.js'
 import type { JobSupervisor } from './job-supervisor.js'
+import { isLoss, isLostReply } from './loss.js'
 import { ParameterServer } from './parameter-server.js'
 
 export interface WorkerArgs {
   readonly job: JobSpec
   readonly rank: number
+  /** Of the job, for as long as this worker lives: a rollback ends it. */
+  readonly generation: number
   /** Path of the actor whose children the servers and the feeder are. */
   readonly jobPath: string
   readonly supervisor: ActorRef<JobSupervisor>
+}
+
+/** What became of a worker's program, for a supervisor that did not hear of it. */
+export interface WorkerState {
+  readonly returned: boolean
+  readonly result: unknown
 }
 
 /** What the program waits for. */
@@ -43,7 +55,9 @@ interface Answer {
 @actor('worker', { module: import.meta.url })
 export class Worker extends Actor {
   readonly #args: WorkerArgs
+  readonly #name: string
   readonly #compute: Compute
+  readonly #faults: FaultPoints
   readonly #servers: readonly ActorRef<ParameterServer>[]
   readonly #feeder: ActorRef<Feeder>
   readonly #answers = new Map<number, Answer>()
@@ -52,6 +66,9 @@ export class Worker extends Actor {
   /** Steps that the program replays. */
   #replays = 0
   #region: ExchangeRegion | undefined
+  /** It took the place of one that died, and its program does not train yet. */
+  #recovering = false
+  #state: WorkerState = { returned: false, result: null }
 
   constructor(
     @inject(ActorContext) ctx: ActorContext,
@@ -60,29 +77,39 @@ export class Worker extends Actor {
   ) {
     super()
     this.#args = args
+    this.#name = workerName(args.rank)
     this.#compute = compute
     const { jobPath, job } = args
+    this.#faults = new FaultPoints(ctx, job, jobPath)
     this.#servers = Array.from({ length: job.parameterServers }, (_, shard) =>
       ctx.lookup(ParameterServer, `${jobPath}/${serverName(shard)}`),
     )
-    this.#feeder = ctx.lookup(Feeder, `${jobPath}/feeder`)
+    this.#feeder = ctx.lookup(Feeder, `${jobPath}/${FEEDER}`)
   }
 
   override onStart(cause: StartCause): void {
-    const { supervisor, rank } = this.#args
-    if (cause.kind === 'restarted') supervisor.tell.restarted(workerName(rank), cause.reason)
+    if (cause.kind === 'restarted') {
+      this.#recovering = true
+      this.#args.supervisor.tell.restarted(this.#name, cause.reason)
+    }
     this.ctx.signal.addEventListener('abort', () => this.#program?.kill('its worker ended'), { once: true })
     // Not here: the supervisor may be waiting for this start, and is asked for something then.
     this.ctx.selfAs(Worker).tell.begin()
   }
 
   override onStop(reason: DeathReason): void {
-    const { supervisor, rank } = this.#args
-    if (reason.kind === 'failed') supervisor.tell.failing(workerName(rank), reason.cause)
+    if (reason.kind === 'failed') this.#args.supervisor.tell.failing(this.#name, reason.cause)
   }
 
   @handles() begin(): void {
-    this.ctx.pipeToSelf(this.#begin(), () => undefined)
+    this.ctx.pipeToSelf(
+      this.#begin(),
+      () => undefined,
+      error => {
+        // A server that died: the supervisor ends this worker too, as soon as it knows.
+        if (!isLoss(error)) throw error
+      },
+    )
   }
 
   /** The program asks; answered when the answer is known, while other messages go on. */
@@ -95,32 +122,32 @@ export class Worker extends Actor {
   }
 
   @handles() programSays(notice: ProgramNotice): void {
-    const { supervisor, rank } = this.#args
-    if (notice.tell === 'fault') {
-      // A planned kill is no sign of something wrong, however many there are in one step.
-      this.ctx.progress()
-      this.#program?.kill(`by plan, at ${notice.kill.text}`)
-    }
-    supervisor.tell.programSays(rank, notice)
+    const { supervisor, rank, generation } = this.#args
+    if (notice.tell === 'live') this.#recovering = false
+    supervisor.tell.programSays(generation, rank, notice)
   }
 
   /** @throws what ended the program, unless it returned: that is this actor's failure too */
   @handles() programEnded(end: ProgramEnd): void {
-    const { supervisor, rank } = this.#args
+    const { supervisor, rank, generation } = this.#args
     if (end.kind === 'returned') {
-      for (const server of this.#servers) server.tell.finished(rank, this.ctx.incarnation)
-      supervisor.tell.returned(rank, end.result)
+      this.#state = { returned: true, result: end.result }
+      for (const server of this.#servers) server.tell.finished(generation, rank, this.ctx.incarnation)
+      supervisor.tell.returned(generation, rank, end.result)
       return
     }
     this.#reportProgress()
     const { error } = end
-    // The supervisor kills this actor as well: a planned kill is not the worker's failure.
-    if (error.code === 'ERR_PROGRAM_KILLED') return
+    if (isLoss(error)) return
     const pushed = this.#pushed() - this.#replays
-    throw new TroupeError(error.code, `${workerName(rank)} failed after ${pushed} steps of its own`, {
+    throw new TroupeError(error.code, `${this.#name} failed after ${pushed} steps of its own`, {
       data: { rank, steps: pushed },
       cause: error,
     })
+  }
+
+  @handles() state(): WorkerState {
+    return this.#state
   }
 
   /** A step was closed by all servers: a kill that comes now is no sign of something wrong. */
@@ -135,13 +162,15 @@ export class Worker extends Actor {
 
   /** Its `ctx` throws once this incarnation has ended: then no program is started. */
   async #begin(): Promise<void> {
-    const { job, rank, supervisor } = this.#args
+    const { job, rank, generation } = this.#args
     const { incarnation, signal } = this.ctx
-    const kills = await supervisor.ask.killsLeft(rank)
-    const enlisted = await Promise.all(this.#servers.map(server => server.ask.enlist(rank, incarnation)))
+    const kills = await this.#faults.left()
+    const enlisted = await Promise.all(
+      this.#servers.map(server => server.ask.enlist(generation, rank, incarnation)),
+    )
     // From here on only this incarnation pushes for the rank, so what the servers expect stays.
     this.#replays = Math.min(...enlisted.map(({ next }) => next))
-    const journal = await this.#servers[0]!.ask.journal(this.#replays)
+    const journal = await this.#servers[0]!.ask.journal(generation, this.#replays)
     const self = this.ctx.selfAs(Worker)
     const spec = {
       job: job.name,
@@ -150,12 +179,12 @@ export class Worker extends Actor {
       rank,
       workers: job.workers,
       seed: job.seed,
-      generation: FIRST_GENERATION,
+      generation,
       incarnation,
       ...(job.backend === undefined ? {} : { backend: job.backend }),
       from: this.#replays,
       journal,
-      kills,
+      kills: kills.filter(kill => this.#meets(kill)),
     }
     this.#program = this.#compute.start(spec, {
       request: request =>
@@ -174,35 +203,54 @@ export class Worker extends Actor {
   }
 
   async #answerTo(request: ProgramRequest): Promise<JoinReply | DatasetReply | OnceReply | null> {
-    const { rank } = this.#args
+    const { rank, generation } = this.#args
     const first = this.#servers[0]!
     switch (request.ask) {
+      case 'fault':
+        // A planned kill is no sign of something wrong, however many there are in one step.
+        this.ctx.progress()
+        await this.#faults.strike(request.kill, request.step)
+        return null
       case 'join':
         return this.#join(request)
       case 'dataset':
-        return this.#feeder.ask.with({ timeoutMs: NO_TIMEOUT_MS }).open(rank, this.ctx.incarnation, request)
+        return this.#openDataset(request)
       case 'once-find':
-        return first.ask.with({ timeoutMs: NO_TIMEOUT_MS }).onceFind(request.key, rank !== 0)
+        return first.ask.with({ timeoutMs: NO_TIMEOUT_MS }).onceFind(generation, request.key, rank !== 0)
       case 'once-keep':
-        await first.ask.onceKeep(request.key, request.value)
+        await first.ask.onceKeep(generation, request.key, request.value)
         return null
     }
   }
 
-  async #join({ model, initial }: JoinRequest): Promise<JoinReply> {
+  /** A feeder that dies meanwhile has a successor, which is asked anew. */
+  async #openDataset(request: DatasetRequest): Promise<DatasetReply> {
     const { rank } = this.#args
+    for (;;) {
+      try {
+        return await this.#feeder.ask
+          .with({ timeoutMs: NO_TIMEOUT_MS })
+          .open(rank, this.ctx.incarnation, request)
+      } catch (error) {
+        if (!isLostReply(error)) throw error
+      }
+    }
+  }
+
+  async #join({ model, initial }: JoinRequest): Promise<JoinReply> {
+    const { rank, generation } = this.#args
     const layout = planLayout(model.variables, this.#servers.length)
     if (initial !== null) {
       await Promise.all(
         this.#servers.map((server, shard) => {
           const slices = new Float32Array(layout.shardElements[shard]!)
           scatter(layout, shard, initial, slices)
-          return server.ask.define(model, slices)
+          return server.ask.define(generation, model, slices)
         }),
       )
     }
     const region = ExchangeRegion.create({
-      generation: FIRST_GENERATION,
+      generation,
       incarnation: this.ctx.incarnation,
       rank,
       shardElements: layout.shardElements,
@@ -210,10 +258,14 @@ export class Worker extends Actor {
     })
     const areas = await Promise.all(
       this.#servers.map(server =>
-        server.ask.with({ timeoutMs: NO_TIMEOUT_MS }).attach(rank, model, region.buffer),
+        server.ask.with({ timeoutMs: NO_TIMEOUT_MS }).attach(generation, rank, model, region.buffer),
       ),
     )
     this.#region = region
+    if (this.#recovering) {
+      const point = { step: this.#replays + 1, during: 'recovery', recovering: this.#name } as const
+      await this.#faults.reach(point)
+    }
     return { region: region.buffer, areas }
   }
 
@@ -233,5 +285,11 @@ export class Worker extends Actor {
 
   #reportProgress(): void {
     if (this.#pushed() > this.#replays) this.ctx.progress()
+  }
+
+  /** Does this worker's program come to the place of the kill? */
+  #meets({ actor, during }: KillSpec): boolean {
+    if (during === 'validation' || during === 'save') return this.#args.rank === 0
+    return during === undefined && actor === this.#name
   }
 }

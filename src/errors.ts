@@ -93,6 +93,8 @@ export const REMEDIES = {
     'let a step depend on weights, data and Math.random only: no clock, no counter of your own, no other state',
   ERR_PROGRAM_FAILED: "see the cause: the job's main threw",
   ERR_PROGRAM_KILLED: 'nothing to do if the kill was planned; the supervisor starts the program again',
+  ERR_RESUME:
+    'choose the checkpoints of this very job, or another directory; add --resume to go on from what is there',
   ERR_STATE_LOST: 'run the job again: what this actor held is gone with it',
   ERR_JOB_STOPPED: 'nothing to do if it was meant: the job was stopped before its end',
   ERR_PROGRAM_STOPPED: 'nothing to do: the job is stopping, and the program was in the middle of a step',

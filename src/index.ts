@@ -7,7 +7,15 @@ import { ThreadCompute } from './program/thread-compute.js'
 
 export { inject } from 'tsyringe'
 
-export { causalChain, hasCode, Rejected, TroupeError, type ErrorCode, type ErrorData } from './errors.js'
+export {
+  causalChain,
+  describe,
+  hasCode,
+  Rejected,
+  TroupeError,
+  type ErrorCode,
+  type ErrorData,
+} from './errors.js'
 export { Clock, Random, Scheduler, token, type Timer, type Token } from './determinism/index.js'
 export {
   Actor,
@@ -49,6 +57,7 @@ export {
   CheckpointPlaces,
   CheckpointStore,
   damageText,
+  DEFAULT_KEEP_LAST,
   LocalFiles,
   type CheckpointDamage,
   type CheckpointEntry,
@@ -108,7 +117,15 @@ export type {
   ProgramRequest,
   ProgramSpec,
 } from './program/protocol.js'
-export { checkKill, killAt, parseKill, type FaultPoint, type KillSpec } from './config/index.js'
+export {
+  checkKill,
+  DEFAULT_CHECKPOINT_INTERVAL_MS,
+  killAt,
+  parseKill,
+  parseOptions,
+  type FaultPoint,
+  type KillSpec,
+} from './config/index.js'
 export { fingerprintDifferences, type ComputeFingerprint } from './tensor/fingerprint.js'
 export type { BackendName } from './tensor/backend-name.js'
 

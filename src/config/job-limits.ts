@@ -6,6 +6,8 @@ export const DEFAULT_WORKERS = 1
 export const DEFAULT_PARAMETER_SERVERS = 1
 /** @default of `seed` */
 export const DEFAULT_SEED = 1
+/** @default of the time between two checkpoints, in milliseconds */
+export const DEFAULT_CHECKPOINT_INTERVAL_MS = 2_000
 
 /** In one process each worker is a thread with a TensorFlow of its own: 100 MB and more. */
 export const MAX_WORKERS = 64

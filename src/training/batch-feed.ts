@@ -1,4 +1,4 @@
-import type { BatchRing } from './batch-ring.js'
+import type { BatchAddress, BatchRing } from './batch-ring.js'
 import type { SamplePlan } from './sample-plan.js'
 
 /** Writes rows by number, one after the other, into the arrays. */
@@ -24,8 +24,17 @@ export class BatchFeed {
     this.#gather = gather
   }
 
-  /** Fills free slots; to be called when the ring's bell rang. Returns the rows written. */
-  pump(): number {
+  get stepsPerEpoch(): number {
+    return this.#plan.stepsPerEpoch
+  }
+
+  /**
+   * Fills free slots; to be called when the ring's bell rang.
+   *
+   * @param stops whether to stop before this batch
+   * @returns the rows written
+   */
+  pump(stops: (address: BatchAddress) => boolean = () => false): number {
     let written = 0
     while (this.ring.credit > 0) {
       const jump = this.ring.jumps
@@ -36,6 +45,7 @@ export class BatchFeed {
         this.#epoch = epoch
         this.#ordinal = ordinal
       }
+      if (stops({ epoch: this.#epoch, ordinal: this.#ordinal })) break
       const rows = this.#plan.batch(this.#epoch, this.#ordinal, this.#rank)
       this.ring.fill(jump, { epoch: this.#epoch, ordinal: this.#ordinal }, rows.length, (xs, ys) => {
         if (rows.length > 0) this.#gather(rows, xs, ys)

@@ -1,0 +1,91 @@
+import type { ActorContext, ActorRef } from 'troupe'
+import { Checkpointer, type CheckpointRef } from './checkpointer.js'
+import { Feeder } from './feeder.js'
+import { CHECKPOINTER, FEEDER, NO_TIMEOUT_MS, serverName, workerName, type JobSpec } from './job-spec.js'
+import { JobSupervisor } from './job-supervisor.js'
+import { ParameterServer, type ServerState } from './parameter-server.js'
+import { Worker } from './worker.js'
+
+/** They go on while their supervisor is down, and the next one takes them over. */
+const LEASED = { lifetime: 'leased' } as const
+
+/** The actors of a job under its supervisor: started by its first incarnation, adopted by the later ones. */
+export class JobCrew {
+  readonly servers: readonly ActorRef<ParameterServer>[]
+  readonly feeder: ActorRef<Feeder>
+  readonly checkpointer: ActorRef<Checkpointer>
+  workers: readonly ActorRef<Worker>[] = []
+  readonly #ctx: ActorContext
+  readonly #job: JobSpec
+
+  private constructor(
+    ctx: ActorContext,
+    job: JobSpec,
+    servers: readonly ActorRef<ParameterServer>[],
+    feeder: ActorRef<Feeder>,
+    checkpointer: ActorRef<Checkpointer>,
+  ) {
+    this.#ctx = ctx
+    this.#job = job
+    this.servers = servers
+    this.feeder = feeder
+    this.checkpointer = checkpointer
+  }
+
+  /** All but the workers: a new server holds nothing until it is told what. */
+  static async gather(ctx: ActorContext, job: JobSpec): Promise<JobCrew> {
+    const supervisor = ctx.selfAs(JobSupervisor)
+    const args = { job, jobPath: ctx.path, supervisor }
+    const servers: ActorRef<ParameterServer>[] = []
+    for (let shard = 0; shard < job.parameterServers; shard++) {
+      const name = serverName(shard)
+      servers.push(await ctx.spawn(ParameterServer, { name, args: { ...args, shard }, ...LEASED }))
+    }
+    const feeder = await ctx.spawn(Feeder, { name: FEEDER, args, ...LEASED })
+    const checkpointer = await ctx.spawn(Checkpointer, { name: CHECKPOINTER, args, ...LEASED })
+    return new JobCrew(ctx, job, servers, feeder, checkpointer)
+  }
+
+  /** Starts the workers that are not there, and adopts those that are. */
+  async startWorkers(generation: number): Promise<void> {
+    const { path } = this.#ctx
+    const supervisor = this.#ctx.selfAs(JobSupervisor)
+    const workers: ActorRef<Worker>[] = []
+    for (let rank = 0; rank < this.#job.workers; rank++) {
+      const args = { job: this.#job, jobPath: path, supervisor, rank, generation }
+      workers.push(await this.#ctx.spawn(Worker, { name: workerName(rank), args, ...LEASED }))
+    }
+    this.workers = workers
+  }
+
+  /** Ends the workers and their programs; none comes back. */
+  async stopWorkers(): Promise<void> {
+    this.workers = []
+    const names = new Set(Array.from({ length: this.#job.workers }, (_, rank) => workerName(rank)))
+    const present = this.#ctx.children.filter(({ path }) => names.has(path.slice(path.lastIndexOf('/') + 1)))
+    await Promise.all(present.map(async worker => this.#ctx.stop(worker)))
+  }
+
+  /**
+   * Puts every server at a checkpoint, or at the beginning; answers when all are there.
+   *
+   * @param recovery after a failure, not when the job starts
+   */
+  async restore(
+    generation: number,
+    checkpoint: CheckpointRef | null,
+    recovery: boolean,
+  ): Promise<ServerState[]> {
+    return Promise.all(
+      this.servers.map(async server => server.ask.with(PATIENT).restore(generation, checkpoint, recovery)),
+    )
+  }
+
+  /** What each server holds now. */
+  async states(): Promise<ServerState[]> {
+    return Promise.all(this.servers.map(async server => server.ask.with(PATIENT).state()))
+  }
+}
+
+/** Restoring takes as long as reading a checkpoint does. */
+const PATIENT = { timeoutMs: NO_TIMEOUT_MS }
