@@ -98,11 +98,18 @@ export class CheckpointAttempt {
    * @throws ERR_CHECKPOINT_INCOMPLETE when files or elements are lacking, or a file has not the length it should have
    */
   async commit(facts: ManifestFacts): Promise<CommitOutcome> {
+    let bytes: number
     try {
-      return await this.#commit(facts)
+      bytes = await this.#complete(facts)
     } catch (error) {
       await this.abort()
+      if (await this.#isClosed()) return { outcome: 'closed' }
       throw error
+    }
+    try {
+      return await this.#publish(bytes)
+    } finally {
+      this.#ended(this)
     }
   }
 
@@ -116,41 +123,57 @@ export class CheckpointAttempt {
     }
   }
 
-  async #commit(facts: ManifestFacts): Promise<CommitOutcome> {
+  /** Everything but the rename. Returns the bytes of the checkpoint. */
+  async #complete(facts: ManifestFacts): Promise<number> {
     const { generation, step } = this
     const shards = this.#checkComplete()
     const files = [...this.#receipts.values()].sort((a, b) => (a.file < b.file ? -1 : 1))
     for (const receipt of files) await this.#checkLength(receipt)
-    const manifest = encodeManifest({ ...facts, generation, step, shards, files })
-    await this.#checkLength(await this.#write(MANIFEST_FILE, sink => streamBytes(sink, manifest)))
+    const content = encodeManifest({ ...facts, generation, step, shards, files })
+    const manifest = await this.#write(MANIFEST_FILE, sink => streamBytes(sink, content))
+    await this.#checkLength(manifest)
     await this.#files.syncDirectory(this.directory)
+    return files.reduce((sum, receipt) => sum + receipt.bytes, manifest.bytes)
+  }
 
-    const entry = checkpointEntry(generation, false, step)
+  async #publish(bytes: number): Promise<CommitOutcome> {
+    const entry = checkpointEntry(this.generation, false, this.step)
     const renamed = await this.#files.renameExclusive(this.directory, entry.directory)
+    if (renamed === 'exists') {
+      await this.abort()
+      return { outcome: 'lost', entry }
+    }
     if (renamed === 'missing') {
-      if (await this.#isClosed()) return this.#end({ outcome: 'closed' })
+      if (await this.#isClosed()) return { outcome: 'closed' }
       throw new TroupeError(
         'ERR_CHECKPOINT_MISSING',
         `committing ${this.directory}: its folder was removed before it could become ${entry.directory}`,
         { data: { directory: this.directory } },
       )
     }
-    if (renamed === 'exists') {
-      await this.abort()
-      return { outcome: 'lost', entry }
-    }
-    if ((await this.#isClosed()) && (await this.#files.stat(entry.directory)) !== undefined) {
-      // Not moved along: the generation was closed before, and its folder had come to be again.
-      return this.#end({ outcome: 'closed' })
-    }
-    await this.#files.syncDirectory(generationFolder(generation))
-    const bytes = files.reduce((sum, receipt) => sum + receipt.bytes, manifest.byteLength)
-    return this.#end({ outcome: 'committed', entry, bytes })
+    const landed = await this.#makeDurable(entry)
+    return landed === undefined ? { outcome: 'closed' } : { outcome: 'committed', entry: landed, bytes }
   }
 
-  #end(outcome: CommitOutcome): CommitOutcome {
-    this.#ended(this)
-    return outcome
+  /**
+   * Makes the rename durable, wherever its generation is by now.
+   *
+   * @returns undefined when the generation had been closed before, and its folder has come to be again
+   */
+  async #makeDurable(entry: CheckpointEntry): Promise<CheckpointEntry | undefined> {
+    const { generation, step } = this
+    if (!(await this.#isClosed())) {
+      try {
+        await this.#files.syncDirectory(generationFolder(generation))
+        return entry
+      } catch (error) {
+        if (!hasCode(error, 'ERR_CHECKPOINT_MISSING') || !(await this.#isClosed())) throw error
+      }
+    }
+    if ((await this.#files.stat(entry.directory)) !== undefined) return undefined
+    // Closed since the rename: the checkpoint has moved along.
+    await this.#files.syncDirectory(generationFolder(generation, true))
+    return checkpointEntry(generation, true, step)
   }
 
   /** How many shards there are, once all of them and the state are written. */
@@ -179,7 +202,6 @@ export class CheckpointAttempt {
   async #checkLength({ file, bytes }: FileReceipt): Promise<void> {
     const stat = await this.#files.stat(joinPath(this.directory, file))
     if (stat?.bytes === bytes) return
-    if (stat === undefined && (await this.#isClosed())) throw this.#closedError()
     throw this.#incomplete(
       stat === undefined ? `has lost ${file}` : `has ${stat.bytes} bytes of ${file} instead of ${bytes}`,
     )
@@ -197,22 +219,18 @@ export class CheckpointAttempt {
       return { file, bytes, sha256 }
     } catch (error) {
       await sink?.abort()
-      if (hasCode(error, 'ERR_CHECKPOINT_MISSING') && (await this.#isClosed())) throw this.#closedError(error)
-      throw error
+      if (!hasCode(error, 'ERR_CHECKPOINT_MISSING') || !(await this.#isClosed())) throw error
+      const { generation, step } = this
+      throw new TroupeError(
+        'ERR_CHECKPOINT_CLOSED',
+        `generation ${generation} was closed while its checkpoint at step ${step} was being written`,
+        { data: { generation, step }, cause: error },
+      )
     }
   }
 
   async #isClosed(): Promise<boolean> {
     return (await this.#files.stat(generationFolder(this.generation, true))) !== undefined
-  }
-
-  #closedError(cause?: unknown): TroupeError {
-    const { generation, step } = this
-    return new TroupeError(
-      'ERR_CHECKPOINT_CLOSED',
-      `generation ${generation} was closed while its checkpoint at step ${step} was being written`,
-      { data: { generation, step }, cause },
-    )
   }
 
   #incomplete(what: string): TroupeError {

@@ -1,5 +1,5 @@
 import { entropySeed, SeededRandom, type Random } from '../determinism/index.js'
-import { TroupeError } from '../errors.js'
+import { hasCode, TroupeError } from '../errors.js'
 import { CheckpointAttempt } from './checkpoint-attempt.js'
 import { byNewest, checkpointEntry, type CheckpointEntry } from './checkpoint-entry.js'
 import type { Checkpoint } from './checkpoint.js'
@@ -90,22 +90,21 @@ export class CheckpointStore {
    * @throws ERR_CHECKPOINT_CLOSED when the job rolled back from this generation
    */
   async beginAttempt(generation: number, step: number): Promise<CheckpointAttempt> {
-    if (await this.#isClosed(generation)) {
-      throw new TroupeError(
-        'ERR_CHECKPOINT_CLOSED',
-        `generation ${generation} is closed; a checkpoint at step ${step} was begun in it`,
-        { data: { generation, step } },
-      )
+    try {
+      if (await this.#isClosed(generation)) throw closedError(generation, step)
+      await this.#makeGeneration(generation)
+      let attempt = this.joinAttempt(generation, step, this.#name())
+      // Randomness that is seeded may repeat what it gave to a writer that has died.
+      while ((await this.files.stat(attempt.directory)) !== undefined) {
+        attempt = this.joinAttempt(generation, step, this.#name())
+      }
+      await this.files.makeDirectory(attempt.directory)
+      this.#open.set(attempt.directory, attempt)
+      return attempt
+    } catch (error) {
+      const moved = hasCode(error, 'ERR_CHECKPOINT_MISSING') && (await this.#isClosed(generation))
+      throw moved ? closedError(generation, step, error) : error
     }
-    await this.#makeGeneration(generation)
-    let attempt = this.joinAttempt(generation, step, this.#name())
-    // Randomness that is seeded may repeat what it gave to a writer that has died.
-    while ((await this.files.stat(attempt.directory)) !== undefined) {
-      attempt = this.joinAttempt(generation, step, this.#name())
-    }
-    await this.files.makeDirectory(attempt.directory)
-    this.#open.set(attempt.directory, attempt)
-    return attempt
   }
 
   /** An attempt that another process has begun, to write a shard into it. */
@@ -288,4 +287,12 @@ export class CheckpointStore {
         .padStart(8, '0')
     return word() + word()
   }
+}
+
+function closedError(generation: number, step: number, cause?: unknown): TroupeError {
+  return new TroupeError(
+    'ERR_CHECKPOINT_CLOSED',
+    `generation ${generation} is closed; a checkpoint at step ${step} was begun in it`,
+    { data: { generation, step }, cause },
+  )
 }
