@@ -14,13 +14,16 @@ function slots({ amsgrad }: Chosen<typeof options>): SlotSpec[] {
   ]
 }
 
+/** TensorFlow has the betas in float32, and 1 - beta^t is so sensitive to them that agreement needs the same. */
 function call(
   { beta1, beta2, epsilon, amsgrad }: Chosen<typeof options>,
   learningRate: number,
   iteration: number,
 ): KernelCall {
-  const correction = Math.sqrt(1 - integerPower(beta2, iteration)) / (1 - integerPower(beta1, iteration))
-  const scalars = [f(learningRate * correction), f(1 - beta1), f(1 - beta2), f(epsilon)]
+  const power1 = f(integerPower(f(beta1), iteration))
+  const power2 = f(integerPower(f(beta2), iteration))
+  const alpha = f(f(f(learningRate) * f(Math.sqrt(f(1 - power2)))) / f(1 - power1))
+  const scalars = [alpha, f(1 - beta1), f(1 - beta2), f(epsilon)]
   return { kernel: amsgrad ? 'amsgrad' : 'adam', scalars }
 }
 

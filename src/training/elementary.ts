@@ -55,8 +55,9 @@ export function logarithm(x: number): number {
   return k * LN2_HIGH - (half - (s * (half + t1 + t2) + k * LN2_LOW) - f)
 }
 
-/** base ^ exponent for a base of at least 0 and a finite exponent. */
+/** base ^ exponent for a base of at least 0; NaN unless the exponent is finite. */
 export function power(base: number, exponent: number): number {
+  if (!Number.isFinite(exponent)) return Number.NaN
   if (exponent < 0) return 1 / power(base, -exponent)
   // The whole part by multiplication, so that no large logarithm loses digits in the product.
   const whole = Math.floor(exponent)

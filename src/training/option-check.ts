@@ -14,7 +14,7 @@ export interface Limits {
 
 /** @throws ERR_INVALID_OPTION with the limits unless the value is a number within them */
 export function checkNumber(path: string, value: unknown, limits: Limits, orElse = ''): number {
-  const { min = -Infinity, above = -Infinity, max = Infinity, below } = limits
+  const { min = -Number.MAX_VALUE, above = -Infinity, max = Infinity, below } = limits
   if (typeof value === 'number' && value >= min && value > above && value <= max && value < below)
     return value
   throw refused(path, value, limitText(limits) + orElse)
