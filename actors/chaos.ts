@@ -1,5 +1,5 @@
-import { Actor, actor, Args, handles, inject, type KillSpec } from 'troupe'
-import { JobSupervisor } from './job-supervisor.js'
+import { Actor, actor, Args, handles, inject, type ActorRef, type KillSpec } from 'troupe'
+import type { JobSupervisor } from './job-supervisor.js'
 
 export interface ChaosArgs {
   readonly kills: readonly KillSpec[]
@@ -41,14 +41,14 @@ export class Chaos extends Actor {
    *
    * @param step the step that is open, counted from 1
    */
-  @handles() strike(kill: KillSpec, step: number): void {
+  @handles() strike(kill: KillSpec, step: number, supervisor: ActorRef<JobSupervisor>): void {
     const at = this.#left.findIndex(({ text }) => text === kill.text)
     const { jobPath, executioner } = this.#args
     const path = kill.actor === 'supervisor' ? jobPath : `${jobPath}/${kill.actor}`
     if (at === -1 || !executioner.exists(path)) return
     this.#left.splice(at, 1)
     // Told before: the supervisor may be the one that ends, and its successor finds the message.
-    this.ctx.lookup(JobSupervisor, jobPath).tell.struck(kill, step)
+    supervisor.tell.struck(kill, step)
     executioner.kill(path)
   }
 }

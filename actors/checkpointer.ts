@@ -19,7 +19,6 @@ import type { JobSupervisor } from './job-supervisor.js'
 
 export interface CheckpointerArgs {
   readonly job: JobSpec
-  readonly jobPath: string
   readonly supervisor: ActorRef<JobSupervisor>
 }
 
@@ -83,7 +82,7 @@ export class Checkpointer extends Actor {
     super()
     this.#args = args
     this.#store = new CheckpointStore(places.open(args.job.checkpoints.place), { random: ctx.random })
-    this.#faults = new FaultPoints(ctx, args.job, args.jobPath)
+    this.#faults = new FaultPoints(ctx, args.job, args.supervisor)
   }
 
   /** A supervisor takes over, at this generation. */
@@ -240,11 +239,9 @@ export class Checkpointer extends Actor {
   }
 
   #versions(): Record<string, string> {
-    const { node, tfjs, backend, build } = this.#fingerprint ?? {}
-    const known = { node, tfjs, backend: backend === undefined ? undefined : `${backend} ${build}` }
-    return Object.fromEntries(
-      Object.entries(known).filter((entry): entry is [string, string] => entry[1] !== undefined),
-    )
+    if (this.#fingerprint === null) return {}
+    const { node, tfjs, backend, build } = this.#fingerprint
+    return { node, tfjs, [backend]: build }
   }
 }
 

@@ -1,15 +1,18 @@
 import { killAt, type ActorContext, type ActorRef, type FaultPoint, type KillSpec } from 'troupe'
 import { Chaos } from './chaos.js'
 import { chaosPath, NO_TIMEOUT_MS, type JobSpec } from './job-spec.js'
+import type { JobSupervisor } from './job-supervisor.js'
 
 /** The places in one actor's work at which kills are planned. Costs nothing where none are. */
 export class FaultPoints {
   readonly #left: KillSpec[]
   readonly #chaos: ActorRef<Chaos>
+  readonly #supervisor: ActorRef<JobSupervisor>
 
-  constructor(ctx: ActorContext, job: JobSpec, jobPath: string) {
+  constructor(ctx: ActorContext, job: Pick<JobSpec, 'kills'>, supervisor: ActorRef<JobSupervisor>) {
     this.#left = [...job.kills]
-    this.#chaos = ctx.lookup(Chaos, chaosPath(jobPath))
+    this.#chaos = ctx.lookup(Chaos, chaosPath(supervisor.path))
+    this.#supervisor = supervisor
   }
 
   /** Is a kill planned here? */
@@ -29,7 +32,7 @@ export class FaultPoints {
 
   /** Resolves when this kill has happened, of whoever it ends. */
   async strike(kill: KillSpec, step: number): Promise<void> {
-    await this.#chaos.ask.with({ timeoutMs: NO_TIMEOUT_MS }).strike(kill, step)
+    await this.#chaos.ask.with({ timeoutMs: NO_TIMEOUT_MS }).strike(kill, step, this.#supervisor)
   }
 
   /** The kills of the job that have not happened. */

@@ -29,8 +29,7 @@ import { FEEDER, type JobSpec } from './job-spec.js'
 import type { JobSupervisor } from './job-supervisor.js'
 
 export interface FeederArgs {
-  readonly job: JobSpec
-  readonly jobPath: string
+  readonly job: Pick<JobSpec, 'kills' | 'seed' | 'workers'>
   readonly supervisor: ActorRef<JobSupervisor>
 }
 
@@ -57,7 +56,7 @@ export class Feeder extends Actor {
   constructor(@inject(ActorContext) ctx: ActorContext, @inject(Args) args: FeederArgs) {
     super()
     this.#args = args
-    this.#faults = new FaultPoints(ctx, args.job, args.jobPath)
+    this.#faults = new FaultPoints(ctx, args.job, args.supervisor)
   }
 
   override onStart(cause: StartCause): void {

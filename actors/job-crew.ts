@@ -2,7 +2,7 @@ import type { ActorContext, ActorRef } from 'troupe'
 import { Checkpointer, type CheckpointRef } from './checkpointer.js'
 import { Feeder } from './feeder.js'
 import { CHECKPOINTER, FEEDER, NO_TIMEOUT_MS, serverName, workerName, type JobSpec } from './job-spec.js'
-import { JobSupervisor } from './job-supervisor.js'
+import type { JobSupervisor } from './job-supervisor.js'
 import { ParameterServer, type ServerState } from './parameter-server.js'
 import { Worker } from './worker.js'
 
@@ -16,16 +16,19 @@ export class JobCrew {
   readonly checkpointer: ActorRef<Checkpointer>
   workers: readonly ActorRef<Worker>[] = []
   readonly #ctx: ActorContext
+  readonly #supervisor: ActorRef<JobSupervisor>
   readonly #job: JobSpec
 
   private constructor(
     ctx: ActorContext,
+    supervisor: ActorRef<JobSupervisor>,
     job: JobSpec,
     servers: readonly ActorRef<ParameterServer>[],
     feeder: ActorRef<Feeder>,
     checkpointer: ActorRef<Checkpointer>,
   ) {
     this.#ctx = ctx
+    this.#supervisor = supervisor
     this.#job = job
     this.servers = servers
     this.feeder = feeder
@@ -33,9 +36,12 @@ export class JobCrew {
   }
 
   /** All but the workers: a new server holds nothing until it is told what. */
-  static async gather(ctx: ActorContext, job: JobSpec): Promise<JobCrew> {
-    const supervisor = ctx.selfAs(JobSupervisor)
-    const args = { job, jobPath: ctx.path, supervisor }
+  static async gather(
+    ctx: ActorContext,
+    supervisor: ActorRef<JobSupervisor>,
+    job: JobSpec,
+  ): Promise<JobCrew> {
+    const args = { job, supervisor }
     const servers: ActorRef<ParameterServer>[] = []
     for (let shard = 0; shard < job.parameterServers; shard++) {
       const name = serverName(shard)
@@ -43,16 +49,15 @@ export class JobCrew {
     }
     const feeder = await ctx.spawn(Feeder, { name: FEEDER, args, ...LEASED })
     const checkpointer = await ctx.spawn(Checkpointer, { name: CHECKPOINTER, args, ...LEASED })
-    return new JobCrew(ctx, job, servers, feeder, checkpointer)
+    return new JobCrew(ctx, supervisor, job, servers, feeder, checkpointer)
   }
 
   /** Starts the workers that are not there, and adopts those that are. */
   async startWorkers(generation: number): Promise<void> {
-    const { path } = this.#ctx
-    const supervisor = this.#ctx.selfAs(JobSupervisor)
+    const supervisor = this.#supervisor
     const workers: ActorRef<Worker>[] = []
     for (let rank = 0; rank < this.#job.workers; rank++) {
-      const args = { job: this.#job, jobPath: path, supervisor, rank, generation }
+      const args = { job: this.#job, supervisor, rank, generation }
       workers.push(await this.#ctx.spawn(Worker, { name: workerName(rank), args, ...LEASED }))
     }
     this.workers = workers

@@ -2,16 +2,13 @@ import {
   Actor,
   actor,
   Args,
-  causalChain,
   CheckpointPlaces,
   fingerprintDifferences,
   handles,
-  hasCode,
   inject,
   type CheckpointFiles,
   type DeathReason,
   type DeferredReply,
-  type ErrorCode,
   type JobEvent,
   type KillSpec,
   type ProgramNotice,
@@ -20,9 +17,11 @@ import {
 } from 'troupe'
 import type { ClosedStep } from 'troupe/training'
 import type { CheckpointRef, WrittenCheckpoint } from './checkpointer.js'
+import { EventDesk } from './event-desk.js'
 import { EventLog, type EventBatch, type EventPosition } from './event-log.js'
 import { FaultPoints } from './fault-points.js'
 import { JobCrew } from './job-crew.js'
+import { isRepeatable, rootCause } from './job-failure.js'
 import { finalState } from './job-outcome.js'
 import { JobProgress } from './job-progress.js'
 import { JobRecords, type JobRecord } from './job-records.js'
@@ -48,19 +47,6 @@ const ABORT_GRACE_MS = 250
 /** How long a job that is stopped may take for its last checkpoint. */
 const LAST_CHECKPOINT_MS = 10_000
 
-/** What happens again however often it is tried: the job ends with it at once. */
-const REPEATABLE: readonly ErrorCode[] = [
-  'ERR_BACKEND_CANNOT_TRAIN',
-  'ERR_BACKEND_UNAVAILABLE',
-  'ERR_JOB_MODULE',
-  'ERR_LAYOUT',
-  'ERR_NOT_DETERMINISTIC',
-  'ERR_RANKS_DIVERGED',
-  'ERR_REPLAY_DIVERGED',
-  'ERR_REPLAY_LOOKAHEAD',
-  'ERR_TRAINING_LOOP',
-]
-
 const SUPERVISOR = 'supervisor'
 
 /** For what takes as long as files do. */
@@ -80,8 +66,7 @@ export class JobSupervisor extends Actor {
   readonly #spec: JobSpec
   readonly #records: JobRecords
   readonly #files: CheckpointFiles
-  readonly #events: EventLog<JobEvent>
-  #readers: { readonly from: EventPosition; readonly reply: DeferredReply<EventBatch<JobEvent>> }[] = []
+  readonly #events: EventDesk<JobEvent>
   readonly #faults: FaultPoints
   #progress: JobProgress
   #crew: JobCrew | undefined
@@ -108,9 +93,9 @@ export class JobSupervisor extends Actor {
     this.#spec = spec
     this.#records = records
     this.#files = places.open(spec.checkpoints.place)
-    this.#events = new EventLog(this.ctx.incarnation, MAX_EVENTS)
+    this.#events = new EventDesk(new EventLog(this.ctx.incarnation, MAX_EVENTS))
     this.#progress = new JobProgress(spec, null, this.ctx.clock.monotonic())
-    this.#faults = new FaultPoints(this.ctx, spec, this.ctx.path)
+    this.#faults = new FaultPoints(this.ctx, spec, this.ctx.selfAs(JobSupervisor))
   }
 
   override async onStart(cause: StartCause): Promise<void> {
@@ -131,7 +116,7 @@ export class JobSupervisor extends Actor {
       this.#rollingBack = record.rollingBack
       this.#results = new Map(record.results)
     }
-    const crew = await JobCrew.gather(this.ctx, this.#spec)
+    const crew = await JobCrew.gather(this.ctx, this.ctx.selfAs(JobSupervisor), this.#spec)
     this.#crew = crew
     crew.checkpointer.tell.lead(this.ctx.incarnation, this.#generation)
     // Behind what was told while there was no supervisor.
@@ -148,9 +133,10 @@ export class JobSupervisor extends Actor {
 
   /** The events from a position on; waits until there is one. */
   @handles() events(from: EventPosition): EventBatch<JobEvent> | DeferredReply<EventBatch<JobEvent>> {
-    if (this.#events.has(from)) return this.#events.read(from)
+    const known = this.#events.read(from)
+    if (known !== undefined) return known
     const reply = this.ctx.deferReply<EventBatch<JobEvent>>()
-    this.#readers.push({ from, reply })
+    this.#events.wait(from, reply)
     return reply
   }
 
@@ -436,11 +422,8 @@ export class JobSupervisor extends Actor {
   #emit(...events: JobEvent[]): void {
     // Nothing comes after `done`, such as the return of a worker that was killed after its program had ended.
     if (events.length === 0 || this.#done) return
-    for (const event of events) this.#events.append(event)
-    this.#done = events.at(-1)!.event === 'done'
-    const readers = this.#readers
-    this.#readers = []
-    for (const { from, reply } of readers) reply.resolve(this.#events.read(from))
+    this.#done = events.at(-1)?.event === 'done'
+    this.#events.append(events)
   }
 
   #record(): void {
@@ -461,20 +444,4 @@ export class JobSupervisor extends Actor {
   get #known(): JobCrew {
     return this.#crew!
   }
-}
-
-/** What a person wants to know of a chain of causes in one line: where it began. */
-function rootCause(error: unknown): string {
-  const line = causalChain(error).at(-1)!
-  return line.split('. Remedy: ', 1)[0]!
-}
-
-function isRepeatable(error: unknown): boolean {
-  // A program that fails before it has trained a step lost nothing, and will most likely fail again.
-  if (hasCode(error, 'ERR_PROGRAM_FAILED') && error.data['steps'] === 0) return true
-  for (let at: unknown = error; at instanceof Error; at = at.cause) {
-    const found = at
-    if (REPEATABLE.some(code => hasCode(found, code))) return true
-  }
-  return false
 }

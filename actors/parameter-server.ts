@@ -27,7 +27,6 @@ import { OnceResults } from './once-results.js'
 
 export interface ParameterServerArgs {
   readonly job: JobSpec
-  readonly jobPath: string
   readonly supervisor: ActorRef<JobSupervisor>
   readonly shard: number
 }
@@ -82,7 +81,7 @@ export class ParameterServer extends Actor {
     super()
     this.#args = args
     this.#name = serverName(args.shard)
-    this.#faults = new FaultPoints(ctx, args.job, args.jobPath)
+    this.#faults = new FaultPoints(ctx, args.job, args.supervisor)
   }
 
   override onStart(cause: StartCause): void {

@@ -34,8 +34,7 @@ export interface WorkerArgs {
   readonly rank: number
   /** Of the job, for as long as this worker lives: a rollback ends it. */
   readonly generation: number
-  /** Path of the actor whose children the servers and the feeder are. */
-  readonly jobPath: string
+  /** The servers and the feeder are its children. */
   readonly supervisor: ActorRef<JobSupervisor>
 }
 
@@ -79,8 +78,9 @@ export class Worker extends Actor {
     this.#args = args
     this.#name = workerName(args.rank)
     this.#compute = compute
-    const { jobPath, job } = args
-    this.#faults = new FaultPoints(ctx, job, jobPath)
+    const { job, supervisor } = args
+    const jobPath = supervisor.path
+    this.#faults = new FaultPoints(ctx, job, supervisor)
     this.#servers = Array.from({ length: job.parameterServers }, (_, shard) =>
       ctx.lookup(ParameterServer, `${jobPath}/${serverName(shard)}`),
     )

@@ -10,7 +10,15 @@ import {
   type JobEvent,
   type TroupeOptions,
 } from 'troupe'
-import { Feeder, ParameterServer, runJob, Worker, type JobHandle, type RunJobOptions } from 'troupe/actors'
+import {
+  Feeder,
+  JobSupervisor,
+  ParameterServer,
+  runJob,
+  Worker,
+  type JobHandle,
+  type RunJobOptions,
+} from 'troupe/actors'
 import { BatchRing } from 'troupe/training'
 import odd from '../fixtures/jobs/odd.js'
 import tiny from '../fixtures/jobs/tiny.js'
@@ -264,7 +272,7 @@ t.test('a worker whose successor has come gets no more data, and takes none from
 })
 
 async function feeds(t: Test, troupe: Troupe, isolation: Isolation): Promise<void> {
-  const args = { seed: 1, workers: 1 }
+  const args = { job: { seed: 1, workers: 1, kills: [] }, supervisor: troupe.lookup(JobSupervisor, '/job') }
   const feeder = await troupe.spawn(Feeder, { name: `feeder-${isolation}`, isolation, args })
   const rows = Float32Array.of(1, 2, 3, 4)
   const request: DatasetRequest = {
