@@ -1,4 +1,5 @@
 import type * as Tfjs from '@tensorflow/tfjs'
+import { addConvFilterGradient } from './wasm-conv.js'
 import { transposeBeforeMatMul } from './wasm-matmul.js'
 
 /** Events for which Emscripten's start code adds listeners of its own. */
@@ -30,5 +31,6 @@ export async function startWasm(tf: typeof Tfjs): Promise<{ simd: boolean }> {
     })
   }
   transposeBeforeMatMul(tf)
+  addConvFilterGradient(tf)
   return { simd: (await tf.env().getAsync('WASM_HAS_SIMD_SUPPORT')) === true }
 }
