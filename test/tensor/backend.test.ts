@@ -331,14 +331,14 @@ t.test(
       [[2, 10, 9, 2], [3, 3, 2, 3], 3, 'valid'],
     ]
     const gradient = ([xShape, filterShape, strides, pad]: Case): Float32Array => {
-      const [x, filter] = [
+      const [x, filter]: [tf.Tensor4D, tf.Tensor4D] = [
         tf.randomNormal(xShape, 0, 1, 'float32', 3),
         tf.randomNormal(filterShape, 0, 1, 'float32', 4),
       ]
       const before = tf.memory().numTensors
       const result = tf.grad(w =>
         tf
-          .conv2d(x, w as tf.Tensor4D, strides, pad)
+          .conv2d(x as tf.Tensor4D, w as tf.Tensor4D, strides, pad)
           .square()
           .sum(),
       )(filter)
