@@ -15,6 +15,7 @@ export interface JobOutcome {
 /** An actor that is down. */
 interface Down {
   readonly atMs: number
+  readonly reason: string
   /** Steps that every server had closed. */
   readonly steps: number
 }
@@ -144,7 +145,10 @@ export class JobProgress {
     delete this.#state.down[actor]
     const seconds = (now - down.atMs) / 1000
     const recomputedSteps = actor.startsWith('ps-') ? Math.max(0, down.steps - step) : 0
-    return [{ event: 'restored', actor, step: step + 1, replayedSteps: replayed, recomputedSteps, seconds }]
+    const { reason } = down
+    return [
+      { event: 'restored', actor, reason, step: step + 1, replayedSteps: replayed, recomputedSteps, seconds },
+    ]
   }
 
   /** A planned kill of this actor is told of: its restart is no news. */
@@ -238,7 +242,7 @@ export class JobProgress {
   /** @param step the open one, counted from 1, if it is known better than here */
   failed(actor: string, reason: string, fault: string | null, now: number, step = this.steps + 1): JobEvent {
     this.#state.restarts += 1
-    this.#state.down[actor] ??= { atMs: now, steps: this.furthest }
+    this.#state.down[actor] ??= { atMs: now, reason, steps: this.furthest }
     return { event: 'failure', actor, reason, step, fault }
   }
 

@@ -33,6 +33,18 @@ export function integer(help: string, limits: { min: number; max: number }): Opt
   }
 }
 
+/** Any text but an empty one. */
+export function text(help: string, placeholder: string): OptionSpec<string> {
+  return {
+    placeholder,
+    help,
+    read(given, option) {
+      if (given !== '') return given
+      throw usageError(`${option} must not be empty`, option, given)
+    },
+  }
+}
+
 export function oneOf<T extends string>(help: string, choices: readonly T[]): OptionSpec<T> {
   return {
     placeholder: choices.join('|'),

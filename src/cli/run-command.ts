@@ -1,6 +1,6 @@
 import { causalChain, errorInfo } from '../errors.js'
 import { JsonView, LiveView, PlainView, type JobView } from '../observe/index.js'
-import type { JobEvent } from '../program/events.js'
+import type { JobCheckpoint, JobEvent } from '../program/events.js'
 import type { CliIo } from './cli-io.js'
 import { optionHelp } from './command-line.js'
 import type { Command } from './command.js'
@@ -63,11 +63,15 @@ async function showJob(
   io: CliIo,
   json: boolean,
 ): Promise<number> {
+  let checkpoint: JobCheckpoint | undefined
   try {
-    for await (const event of job.events) view.show(event)
+    for await (const event of job.events) {
+      view.show(event)
+      if (event.event === 'checkpoint') checkpoint = event
+    }
   } catch (error) {
     view.close()
-    if (interrupt.heard) return stopped(view)
+    if (interrupt.heard) return stopped(view, checkpoint)
     if (json)
       io.out.write(
         `${JSON.stringify({ event: 'failed', error: errorInfo(error), chain: causalChain(error) })}\n`,
@@ -75,12 +79,13 @@ async function showJob(
     io.err.write(`${failureText(error)}\n`)
     return EXIT_FAILURE
   }
-  return interrupt.heard ? stopped(view) : EXIT_OK
+  return interrupt.heard ? stopped(view, checkpoint) : EXIT_OK
 }
 
-function stopped(view: JobView): number {
+function stopped(view: JobView, checkpoint: JobCheckpoint | undefined): number {
   view.close()
-  view.note('stopped')
+  const kept = checkpoint === undefined ? '' : ` after step ${checkpoint.step}; --resume goes on from there`
+  view.note(`stopped${kept}`)
   return EXIT_INTERRUPTED
 }
 

@@ -1,4 +1,5 @@
 import {
+  DEFAULT_CHECKPOINT_INTERVAL_MS,
   KILL_FORMS,
   MAX_PARAMETER_SERVERS,
   MAX_SEED,
@@ -9,11 +10,14 @@ import {
 import { BACKEND_NAMES, type BackendName } from '../tensor/backend-name.js'
 import { readCommandLine } from './command-line.js'
 import { readJobArg, type JobArgs } from './job-args.js'
-import { flag, integer, list, oneOf } from './option-spec.js'
+import { flag, integer, list, oneOf, text } from './option-spec.js'
 import { usageError } from './usage-error.js'
 
 /** The most epochs that can be asked for: a slip of the finger should not run for a year. */
 const MAX_EPOCHS = 1_000_000
+const MAX_STEPS = 1_000_000_000
+/** A day. */
+const MAX_INTERVAL_MS = 86_400_000
 
 export const RUN_OPTIONS = {
   workers: integer("workers, instead of the job's own number", { min: 1, max: MAX_WORKERS }),
@@ -30,6 +34,16 @@ export const RUN_OPTIONS = {
     parseKill,
   ),
   'no-kill': flag('end nobody: leave out what the job kills by itself'),
+  checkpoints: text('folder to keep checkpoints in; without one they last as long as the job', 'DIR'),
+  'checkpoint-every': integer('steps from one checkpoint to the next, instead of a time', {
+    min: 1,
+    max: MAX_STEPS,
+  }),
+  'checkpoint-interval': integer(
+    `milliseconds from one checkpoint to the next; ${DEFAULT_CHECKPOINT_INTERVAL_MS} if not given`,
+    { min: 1, max: MAX_INTERVAL_MS },
+  ),
+  resume: flag('go on from the newest whole checkpoint in --checkpoints DIR'),
   arg: list("argument of the job's main; also: -- KEY=VALUE …", 'KEY=VALUE', readJobArg),
   json: flag('one JSON object a line'),
   plain: flag('plain lines, also on a terminal'),
@@ -44,6 +58,13 @@ export interface JobOverrides {
   /** Absent: the job's own. Empty: none. */
   readonly kills?: readonly KillSpec[]
   readonly args: JobArgs
+  readonly checkpoints?: {
+    /** Relative to where the command was given. */
+    readonly directory?: string
+    readonly everySteps?: number
+    readonly intervalMs?: number
+  }
+  readonly resume?: boolean
 }
 
 export interface RunLine {
@@ -65,6 +86,20 @@ export function readRunLine(argv: readonly string[]): RunLine {
   if (options.json === true && options.plain === true) {
     throw usageError('--json and --plain contradict each other: give one of them', '--json')
   }
+  if (options['checkpoint-every'] !== undefined && options['checkpoint-interval'] !== undefined) {
+    throw usageError(
+      '--checkpoint-every and --checkpoint-interval contradict each other',
+      '--checkpoint-every',
+    )
+  }
+  if (options.resume === true && options.checkpoints === undefined) {
+    throw usageError('--resume needs --checkpoints DIR: where to go on from', '--resume')
+  }
+  const checkpoints = {
+    ...(options.checkpoints === undefined ? {} : { directory: options.checkpoints }),
+    ...(options['checkpoint-every'] === undefined ? {} : { everySteps: options['checkpoint-every'] }),
+    ...(options['checkpoint-interval'] === undefined ? {} : { intervalMs: options['checkpoint-interval'] }),
+  }
   const args = Object.fromEntries([...(options.arg ?? []), ...rest.map(readJobArg)])
   if (options.epochs !== undefined) args['epochs'] = options.epochs
   const kills = options['no-kill'] === true ? [] : options.kill
@@ -77,6 +112,8 @@ export function readRunLine(argv: readonly string[]): RunLine {
       ...(options.seed === undefined ? {} : { seed: options.seed }),
       ...(options.backend === undefined ? {} : { backend: options.backend }),
       ...(kills === undefined ? {} : { kills }),
+      ...(Object.keys(checkpoints).length === 0 ? {} : { checkpoints }),
+      ...(options.resume === true ? { resume: true } : {}),
     },
     view: options.json === true ? 'json' : options.plain === true ? 'plain' : 'auto',
   }

@@ -1,4 +1,4 @@
-import { basename } from 'node:path'
+import { basename, resolve } from 'node:path'
 import { runJob } from 'troupe/actors'
 import { hasCode, type TroupeError } from '../errors.js'
 import { Troupe } from '../node/troupe.js'
@@ -16,12 +16,16 @@ const MAX_NAME_LENGTH = 64
 export const startJob: StartJob = async (path, cwd, overrides) => {
   const { url, exported } = await loadJobModule(path, cwd)
   const troupe = await Troupe.start()
+  const directory = overrides.checkpoints?.directory
   try {
     // What the module exports is checked by runJob.
     const job = await runJob(troupe, exported as JobDefinition, {
       module: url,
       name: jobName(path),
       ...overrides,
+      ...(directory === undefined
+        ? {}
+        : { checkpoints: { ...overrides.checkpoints, directory: resolve(cwd, directory) } }),
     })
     return { events: job.events, stop: () => job.stop(), close: () => troupe.close() }
   } catch (error) {

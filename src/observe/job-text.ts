@@ -1,4 +1,4 @@
-import type { JobEvent, JobStarted, Logs } from '../program/events.js'
+import type { JobEvent, JobRestored, JobStarted, Logs } from '../program/events.js'
 import { clockTime, count, decimal, duration, percent, plural } from './figures.js'
 import type { RunProgress } from './run-progress.js'
 
@@ -12,18 +12,25 @@ export function happening(event: JobEvent): string | undefined {
       const planned = event.fault === null ? '' : `, as planned: ${event.fault}`
       return `! ${event.actor} went down${where}: ${event.reason}${planned}`
     }
-    case 'restored': {
-      const replayed = event.replayedSteps === 0 ? '' : `; ${plural(event.replayedSteps, 'step')} replayed`
-      return `+ ${event.actor} is back at step ${count(event.step)} after ${duration(event.seconds)}${replayed}`
-    }
+    case 'restored':
+      return `+ ${event.actor}: ${event.reason}; ${returnText(event)}; ${duration(event.seconds)}`
     case 'epochEnd':
       return `  epoch ${event.epoch + 1} ended at step ${count(event.step)}: ${logsText(event.logs)}`
     case 'log':
       return `  ${event.actor} ${event.level === 'info' ? '' : `${event.level} `}| ${event.message}`
     case 'step':
+    case 'checkpoint':
     case 'done':
       return undefined
   }
+}
+
+/** `restored at step 1,200, 3 steps replayed from the journal` */
+function returnText({ step, replayedSteps, recomputedSteps }: JobRestored): string {
+  const parts = [`restored at step ${count(step)}`]
+  if (replayedSteps > 0) parts.push(`${plural(replayedSteps, 'step')} replayed from the journal`)
+  if (recomputedSteps > 0) parts.push(`${plural(recomputedSteps, 'step')} computed again by every worker`)
+  return parts.join(', ')
 }
 
 function startedLine(event: JobStarted): string {
@@ -37,6 +44,9 @@ function startedLine(event: JobStarted): string {
     ...steps,
     `seed ${event.seed}`,
     `backend ${event.backend} (${versions.join(', ')})`,
+    ...(event.resumed === null
+      ? []
+      : [`goes on after step ${count(event.resumed.step)} from ${event.resumed.checkpoint}`]),
   ].join(', ')
 }
 
@@ -58,6 +68,7 @@ export function statusParts(progress: RunProgress, atMs: number): { place: strin
   if (progress.loss !== undefined) figures.push(`loss ${decimal(progress.loss)}`)
   if (Object.keys(progress.metrics).length > 0) figures.push(logsText(progress.metrics))
   figures.push(plural(progress.restarts, 'restart'))
+  if (progress.checkpoint !== undefined) figures.push(`checkpoint ${count(progress.checkpoint.step)}`)
   if (progress.down.size > 0) figures.push(`waiting for ${[...progress.down].join(', ')}`)
   return { place: place.join('  '), figures: figures.join('  ') }
 }

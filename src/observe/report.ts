@@ -39,6 +39,7 @@ export function reportLines(done: JobDone): string[] {
   lines.push(...phaseTable(done.phases))
   lines.push(`weights SHA-256  ${done.weightsSha256}`)
   lines.push(`exact  ${exactness(done)}`)
+  if (done.checkpoint !== null) lines.push(`checkpoint  ${done.checkpoint}`)
   return lines
 }
 

@@ -1,4 +1,4 @@
-import type { JobEvent, JobStarted, Logs } from '../program/events.js'
+import type { JobCheckpoint, JobEvent, JobStarted, Logs } from '../program/events.js'
 
 /** Rows a second are those of this last stretch of time: long enough not to jump, short enough to show a stall. */
 export const RATE_WINDOW_MS = 5_000
@@ -21,6 +21,8 @@ export class RunProgress {
   /** Actors that failed and are not back yet. */
   readonly down = new Set<string>()
   rows = 0
+  /** The newest one. */
+  checkpoint: JobCheckpoint | undefined
   #startMs: number | undefined
   #startStep = 0
   #lastStepMs = -Infinity
@@ -32,6 +34,7 @@ export class RunProgress {
       case 'started':
         this.started = event
         this.totalSteps = event.totalSteps
+        this.step = event.resumed?.step ?? this.step
         break
       case 'step':
         // The time of the first step includes compiling kernels: the clock starts at its end.
@@ -54,6 +57,9 @@ export class RunProgress {
         break
       case 'restored':
         this.down.delete(event.actor)
+        break
+      case 'checkpoint':
+        this.checkpoint = event
         break
       case 'epochEnd':
       case 'log':

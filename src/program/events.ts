@@ -68,6 +68,8 @@ export interface JobFailure {
 export interface JobRestored {
   readonly event: 'restored'
   readonly actor: string
+  /** Why it had gone down. */
+  readonly reason: string
   /** The first step that is computed with it. */
   readonly step: number
   /** Steps that its program was taken through by the journal, without computing; 0 for an actor without. */

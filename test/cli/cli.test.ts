@@ -45,6 +45,7 @@ const DONE: JobDone = {
   exactNote: null,
   weightsSha256: '00',
   backend: 'wasm',
+  checkpoint: null,
   phases: {},
   result: null,
 }

@@ -52,6 +52,7 @@ const STARTED: JobStarted = {
   seed: 7,
   totalSteps: 200,
   rowsPerEpoch: 12800,
+  resumed: null,
 }
 
 const step = (n: number, more: Partial<JobStep> = {}): JobStep => ({
@@ -75,8 +76,10 @@ const FAILURE: JobEvent = {
 const RESTORED: JobEvent = {
   event: 'restored',
   actor: 'worker-1',
+  reason: 'killed',
   step: 150,
   replayedSteps: 149,
+  recomputedSteps: 0,
   seconds: 1.234,
 }
 
@@ -91,6 +94,7 @@ const DONE: JobDone = {
   exactNote: null,
   weightsSha256: 'ab'.repeat(32),
   backend: 'wasm',
+  checkpoint: null,
   phases: {
     'worker-0': { data: 100, compute: 14000, push: 300, barrier: 5000, pull: 600 },
     'worker-1': { data: 100, compute: 18000, push: 300, barrier: 1000, pull: 600 },
@@ -133,7 +137,9 @@ t.test('plain: what happens is told at once, the status every two seconds, then 
     '  epoch 1  step  60/200  0:14 left  30 %  1,280 rows/s  loss 0.0333  accuracy 0.9833  0 restarts',
   )
   t.ok(lines.includes('! worker-1 went down at step 150: killed, as planned: worker-1@150'))
-  t.ok(lines.includes('+ worker-1 is back at step 150 after 1.23 s; 149 steps replayed'))
+  t.ok(
+    lines.includes('+ worker-1: killed; restored at step 150, 149 steps replayed from the journal; 1.23 s'),
+  )
   t.ok(lines.includes('  epoch 1 ended at step 100: loss 0.0200  accuracy 0.9000'))
   t.same(lines.slice(-10), [
     '',
@@ -157,7 +163,13 @@ t.test('json: one object a line, the last one short and always with the same fie
   const objects = lines.map(line => JSON.parse(line) as { event: string })
   t.same(objects[0], STARTED)
   t.equal(objects.filter(o => o.event === 'step').length, 200, 'every step')
-  t.same(objects.at(-2), { event: 'report', phases: DONE.phases, exactNote: null, result: DONE.result })
+  t.same(objects.at(-2), {
+    event: 'report',
+    phases: DONE.phases,
+    exactNote: null,
+    checkpoint: null,
+    result: DONE.result,
+  })
   t.equal(
     lines.at(-1),
     `{"event":"done","accuracy":0.97531,"steps":200,"seconds":20,"rowsPerSecond":1280,"restarts":1,"exact":true,"weightsSha256":"${'ab'.repeat(32)}","backend":"wasm"}`,
@@ -197,7 +209,15 @@ t.test('live: two lines redrawn in place, ten times a second at most; what happe
   t.match(out.lines[4], /^0 rows\/s/, 'a stall shows, though no event comes')
   view.show(RESTORED)
   view.note('a word')
-  t.match(out.lines, [/^mnist/, /wasm/, /^!/, /^\+ worker-1 is back/, /^a word$/, /^█/, /1 restart$/])
+  t.match(out.lines, [
+    /^mnist/,
+    /wasm/,
+    /^!/,
+    /^\+ worker-1: killed; restored/,
+    /^a word$/,
+    /^█/,
+    /1 restart$/,
+  ])
   view.show(step(200))
   await clock.advance(100)
   t.match(out.lines.slice(-2), [/100 % {2}epoch 2 {2}step 200\/200 {2}all steps made$/, /^loss 0.0100/])
