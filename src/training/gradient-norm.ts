@@ -40,7 +40,10 @@ export function gradientNorms(
   for (const { variable, block, sums } of ordered) {
     const expected = next.get(variable) ?? 0
     let square = squares.get(variable)
-    if (square === undefined || block !== expected) throw misplaced(variable, block, expected)
+    if (square === undefined) {
+      throw new TroupeError('ERR_INTERNAL', `sums of squares of variable ${variable}, which the step has not`)
+    }
+    if (block !== expected) throw misplaced(variable, block, expected)
     for (const sum of sums) square += sum
     squares.set(variable, square)
     next.set(variable, block + sums.length)

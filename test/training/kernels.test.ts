@@ -147,7 +147,7 @@ t.test('kernels: scaling, clipping and decay have the same bits in SIMD', async 
   )
 })
 
-t.test('kernels: a reduction has the same bits in SIMD, for any ranks and rows', async t => {
+t.test('kernels: a reduction has the same bits in SIMD, for any ranks and rows', async () => {
   const rows = fc.array(fc.oneof(fc.nat(4), fc.constant(0)), { minLength: 1, maxLength: ARRAYS - 1 })
   const reduced = fc.oneof(
     lengths,
