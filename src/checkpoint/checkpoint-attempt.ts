@@ -69,11 +69,12 @@ export class CheckpointAttempt {
   /**
    * Writes the file of one shard. Shards may be written side by side.
    *
-   * @param tensors must not change until this resolves
+   * @param tensors must not change until this resolves; those without elements are left out
    */
   async writeShard(shard: number, shards: number, tensors: readonly TensorSlice[]): Promise<ShardReceipt> {
-    const slices = tensors.map(sliceInfo)
-    const written = await this.#write(shardFile(shard, shards), sink => streamShard(sink, tensors))
+    const full = tensors.filter(({ values }) => values.length > 0)
+    const slices = full.map(sliceInfo)
+    const written = await this.#write(shardFile(shard, shards), sink => streamShard(sink, full))
     const receipt = { ...written, slices }
     this.#receipts.set(receipt.file, receipt)
     return receipt

@@ -1,4 +1,5 @@
 import type { Random } from '../determinism/index.js'
+import { joinPath } from './directory-names.js'
 import { filesError } from './files-error.js'
 import type { CheckpointFiles, FileEntry, FileSink, FileStat, RenameOutcome } from './files.js'
 
@@ -94,7 +95,9 @@ export class FaultyFiles implements CheckpointFiles {
     return this.#run('rename', from, () => this.#inner.renameExclusive(from, to))
   }
 
+  /** One thing after the other, as it is on disks: what is in a folder goes before the folder. */
   async remove(path: string): Promise<void> {
+    for (const { name } of (await this.#inner.list(path)) ?? []) await this.remove(joinPath(path, name))
     await this.#run('remove', path, () => this.#inner.remove(path))
   }
 

@@ -6,7 +6,8 @@ import { keyText, shapeElements, type SliceInfo } from './tensor-slice.js'
  * bytes of JSON padded with spaces to a multiple of 8, then the values of all tensors end to end, without a gap, as
  * little-endian float32. Any reader of safetensors reads it: a tensor that is whole in this shard has its own shape
  * and is called `weights:dense/kernel`; a part of one is flat and called `weights:dense/kernel[128:256]`. Which
- * element of which variable that is stands in the metadata under `slices`, as JSON (the format allows strings only).
+ * element of which variable that is stands in the metadata under `slices`, as JSON (the format allows strings only):
+ * `[{ name, variable, kind, shape, offset, length }, …]`, where `shape` is the variable's.
  *
  * Source: https://github.com/huggingface/safetensors#format
  */
@@ -30,13 +31,10 @@ export function encodeShardHeader(slices: readonly SliceInfo[]): Uint8Array {
       format: METADATA_FORMAT,
       version: METADATA_VERSION,
       slices: JSON.stringify(
-        slices.map(({ variable, kind, shape, offset, length }) => ({
-          variable,
-          kind,
-          shape,
-          offset,
-          length,
-        })),
+        slices.map(slice => {
+          const { variable, kind, shape, offset, length } = slice
+          return { name: tensorName(slice), variable, kind, shape, offset, length }
+        }),
       ),
     },
   }
@@ -89,11 +87,10 @@ export function decodeShardHeader(header: Uint8Array, fileBytes: number): Stored
     if (!isSlice(slice)) return `the header has a slice ${describe(slice)}`
     const begin = end
     end += slice.length * ELEMENT_BYTES
-    const name = tensorName(slice)
+    const { name, variable, kind, shape, offset, length } = slice
     const found = Object.hasOwn(entries, name) ? JSON.stringify(entries[name]) : 'nothing'
     const expected = JSON.stringify({ dtype: 'F32', shape: storedShape(slice), data_offsets: [begin, end] })
     if (found !== expected) return `the header says of ${name} ${found} instead of ${expected}`
-    const { variable, kind, shape, offset, length } = slice
     stored.push({ variable, kind, shape, offset, length, position: header.byteLength + begin })
   }
   if (Object.keys(entries).length !== slices.length + 1) return 'the header has tensors that are no slices'
@@ -117,10 +114,11 @@ function isWhole(slice: SliceInfo): boolean {
   return slice.length === shapeElements(slice.shape)
 }
 
-function isSlice(value: unknown): value is SliceInfo {
+function isSlice(value: unknown): value is SliceInfo & { readonly name: string } {
   if (!isRecord(value)) return false
-  const { variable, kind, shape, offset, length } = value
+  const { name, variable, kind, shape, offset, length } = value
   return (
+    typeof name === 'string' &&
     typeof variable === 'string' &&
     typeof kind === 'string' &&
     Array.isArray(shape) &&

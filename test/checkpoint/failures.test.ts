@@ -14,7 +14,7 @@ import {
   type MemoryFilesOptions,
 } from '../../src/checkpoint/index.js'
 import { SeededRandom } from '../../src/determinism/index.js'
-import { hasCode, TroupeError } from '../../src/errors.js'
+import { causalChain, hasCode, TroupeError } from '../../src/errors.js'
 import { FACTS, holds, save, seedOf, write } from '../helpers/checkpoint-sample.js'
 
 const LOCAL: MemoryFilesOptions = {}
@@ -98,6 +98,8 @@ async function judge(files: CheckpointFiles, progress: Progress): Promise<string
     : `half of one is seen: ${skipped[0]!.directory} ${skipped[0]!.what}`
 }
 
+const textOf = (error: unknown): string => causalChain(error).join('; ')
+
 const at =
   (index: number, fault: FileFault): FaultPlan =>
   operation =>
@@ -152,9 +154,9 @@ for (const kind of ['disk-full', 'io-error'] as const) {
   t.test(
     `${kind} at every operation: a typed error, the previous one is used, the next attempt succeeds`,
     async t => {
-      const takesSpace = ['makeDirectory', 'create', 'write', 'close']
+      const takesSpace = new Set(['makeDirectory', 'create', 'write', 'close'])
       const all = await operationsOfLife(LOCAL)
-      const operations = kind === 'disk-full' ? all.filter(one => takesSpace.includes(one.kind)) : all
+      const operations = kind === 'disk-full' ? all.filter(one => takesSpace.has(one.kind)) : all
       t.ok(operations.length > 40, `${operations.length} operations`)
       const wrong: string[] = []
       for (const { index } of operations) {
@@ -165,7 +167,7 @@ for (const kind of ['disk-full', 'io-error'] as const) {
         const { error } = progress
         const code = kind === 'disk-full' ? 'ERR_CHECKPOINT_DISK_FULL' : 'ERR_CHECKPOINT_IO'
         // What fails while it removes an attempt that has lost its use is not told: it is swept later.
-        if (error !== undefined && !hasCode(error, code)) wrong.push(`${index}: ${String(error)}`)
+        if (error !== undefined && !hasCode(error, code)) wrong.push(`${index}: ${textOf(error)}`)
         if (error === undefined && files.fired[0]!.operation.kind !== 'remove')
           wrong.push(`${index}: no error`)
         const fault = await judge(inner, progress)
@@ -223,7 +225,7 @@ t.test(
       const files = new FaultyFiles(inner, at(index, { kind: 'flip', bit: 1000 + 37 * index }))
       const store = storeOn(files, 2)
       await save(store, 1, 20)
-      const written = files.fired[0]!.operation.path.split('/').at(-1)!
+      const written = files.fired[0]!.operation.path.split('/').at(-1) ?? ''
       const { checkpoint, skipped } = await storeOn(inner).newest()
       t.equal(checkpoint?.entry.step, 10)
       t.ok(await holds(checkpoint as Checkpoint, seedOf(1, 10)))
@@ -362,7 +364,9 @@ t.test(
         const whole = checkpoint?.entry.step === 20 && (await holds(checkpoint, winner))
         const left = await inner.list('g0001/.tmp')
         if (!fair || !whole || left?.length !== 0) {
-          wrong.push(`${first}, ${second}: ${outcomeA.outcome} ${outcomeB.outcome} ${left?.length} left`)
+          wrong.push(
+            `${first}, ${second}: ${outcomeA.outcome} ${outcomeB.outcome} ${String(left?.length)} left`,
+          )
         }
       }
     }
@@ -393,9 +397,9 @@ for (const [name, options] of Object.entries({ local: LOCAL, HDFS })) {
         outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1)
         const later = (await store.newest()).checkpoint
         if (later?.entry.step !== atRollback)
-          wrong.push(`${index}: ${atRollback} became ${later?.entry.step}`)
+          wrong.push(`${index}: ${String(atRollback)} became ${String(later?.entry.step)}`)
         if ((outcome === 'committed') !== (atRollback === 20))
-          wrong.push(`${index}: ${outcome}, ${atRollback}`)
+          wrong.push(`${index}: ${outcome}, ${String(atRollback)}`)
         await store.sweep()
         t.same(
           (await inner.list(''))?.map(entry => entry.name),
@@ -420,7 +424,7 @@ t.test('A sweep at every operation of a slow writer: its commit is whole, or is 
   const wrong: string[] = []
   let refused = 0
   for (const { index: writerAt } of await operationsOfSave(LOCAL)) {
-    for (let sweeperAt = 0; sweeperAt < 12; sweeperAt++) {
+    for (let sweeperAt = 0; sweeperAt < 16; sweeperAt++) {
       const inner = await placeWithOne(LOCAL)
       const [writerPause, sweeperPause] = [pauseAt(writerAt), pauseAt(sweeperAt)]
       const writer = save(storeOn(new FaultyFiles(inner, writerPause.plan), 2), 1, 20).then(
@@ -439,7 +443,7 @@ t.test('A sweep at every operation of a slow writer: its commit is whole, or is 
       const expected = outcome === 'committed' ? 20 : 10
       const typed = ['committed', 'ERR_CHECKPOINT_MISSING', 'ERR_CHECKPOINT_INCOMPLETE'].includes(outcome)
       if (checkpoint?.entry.step !== expected || skipped.length > 0 || !typed) {
-        wrong.push(`${writerAt}, ${sweeperAt}: ${outcome}, then ${checkpoint?.entry.step}`)
+        wrong.push(`${writerAt}, ${sweeperAt}: ${outcome}, then ${String(checkpoint?.entry.step)}`)
       }
     }
   }

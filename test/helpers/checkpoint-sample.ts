@@ -1,13 +1,13 @@
 // Models made by chance, dealt onto shards by chance, written to and read from places with checkpoints.
 import { SeededRandom, type Random } from '../../src/determinism/index.js'
-import {
-  type Checkpoint,
-  type CheckpointAttempt,
-  type CheckpointStore,
-  type CommitOutcome,
-  type ManifestFacts,
-  type TensorKey,
-  type TensorSlice,
+import type {
+  Checkpoint,
+  CheckpointAttempt,
+  CheckpointStore,
+  CommitOutcome,
+  ManifestFacts,
+  TensorKey,
+  TensorSlice,
 } from '../../src/checkpoint/index.js'
 
 export const FACTS: ManifestFacts = {
@@ -85,10 +85,14 @@ export async function save(
 export const seedOf = (generation: number, step: number): number => generation * 1000 + step
 
 /** Does it hold, bit for bit, what this seed makes? */
-export async function holds(checkpoint: Checkpoint, seed: number): Promise<boolean> {
+export async function holds(
+  checkpoint: Checkpoint,
+  seed: number,
+  shapes?: readonly (readonly number[])[],
+): Promise<boolean> {
   const state = await checkpoint.readState()
   if (!Buffer.from(state).equals(stateOf(seed))) return false
-  for (const { variable, kind, values } of sampleModel(seed)) {
+  for (const { variable, kind, values } of sampleModel(seed, shapes)) {
     const read = await checkpoint.readSlices({ variable, kind }, 0, values.length)
     if (!sameBits(read, values)) return false
   }
@@ -102,4 +106,37 @@ export function sameBits(a: Float32Array, b: Float32Array): boolean {
 /** A copy: the values may lie in shared memory. */
 export function bytesOf(values: Float32Array): Buffer {
   return Buffer.from(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
+}
+
+/** What lies in test/fixtures/checkpoint: values that can be told by looking, split over two shards. */
+export const FIXTURE = { generation: 3, step: 7 } as const
+
+export function fixtureModel(): SampleTensor[] {
+  const count = (length: number, by: number): Float32Array => Float32Array.from({ length }, (_, i) => i * by)
+  return [
+    { variable: 'dense/kernel', kind: 'weights', shape: [3, 4], values: count(12, 0.5) },
+    { variable: 'dense/bias', kind: 'weights', shape: [3], values: Float32Array.of(NaN, -Infinity, 1e-45) },
+    { variable: 'scale', kind: 'weights', shape: [], values: Float32Array.of(-0) },
+    { variable: 'größe [0:1]', kind: 'adam-0/m', shape: [5], values: count(5, -1) },
+  ]
+}
+
+export async function writeFixture(
+  store: CheckpointStore,
+  { generation, step }: { generation: number; step: number },
+): Promise<CommitOutcome> {
+  const [kernel, ...others] = fixtureModel() as [SampleTensor, ...SampleTensor[]]
+  const part = (from: number, to: number): TensorSlice => {
+    const { values, ...rest } = kernel
+    return { ...rest, offset: from, values: values.subarray(from, to) }
+  }
+  const attempt = await store.beginAttempt(generation, step)
+  await attempt.writeShard(0, 2, [
+    part(0, 8),
+    ...others.slice(0, 1).map(tensor => ({ ...tensor, offset: 0 })),
+  ])
+  await attempt.writeShard(1, 2, [part(8, 12), ...others.slice(1).map(tensor => ({ ...tensor, offset: 0 }))])
+  // msgpack of {"seed": 1}
+  await attempt.writeState(Uint8Array.of(0x81, 0xa4, 0x73, 0x65, 0x65, 0x64, 0x01))
+  return attempt.commit(FACTS)
 }
