@@ -93,7 +93,8 @@ export {
   type JobDefinition,
   type JobOptions,
 } from './program/job-definition.js'
-export type { Batch, DatasetOptions, JobContext, OptimizerOptions } from './program/job-context.js'
+export type { Batch, DatasetOptions, JobContext, JobFence, JobSummary } from './program/job-context.js'
+export type { OptimizerOptions } from './training/optimizer-options.js'
 export type {
   JobCheckpoint,
   JobDone,

@@ -10,16 +10,24 @@ interface Ended {
   readonly code: number | null
 }
 
+// The jobs among them train, on a machine of whatever speed.
+t.setTimeout(300_000)
+
 /** Runs an example from source, alone in a process of its own. */
 function runExample(name: string): Promise<Ended> {
-  const child = spawn(
-    process.execPath,
-    ['--conditions=troupe-source', '--import', 'tsx', `examples/${name}.ts`],
-    {
-      cwd: ROOT,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    },
-  )
+  return runSource(`examples/${name}.ts`)
+}
+
+/** Runs an example that is a job, as `troupe run` does. */
+function runJob(name: string, ...options: string[]): Promise<Ended> {
+  return runSource('src/cli/main.ts', 'run', `examples/${name}.ts`, ...options)
+}
+
+function runSource(...argv: string[]): Promise<Ended> {
+  const child = spawn(process.execPath, ['--conditions=troupe-source', '--import', 'tsx', ...argv], {
+    cwd: ROOT,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   let stdout = ''
   let stderr = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
@@ -97,4 +105,46 @@ t.test('05: a simulation finds the seed that loses money, and the careful versio
     '',
   ])
   t.same([stderr, code], ['', 0])
+})
+
+/** Chance and figures of the machine left out: what a job printed of its own, without who said it. */
+function said(stdout: string, text: RegExp): string[] {
+  return [...stdout.matchAll(new RegExp(`worker-\\d \\| (${text.source})$`, 'gm'))].map(match => match[1]!)
+}
+
+t.test('07: a convolutional network by fit, its workers killed in a validation and in a step', async t => {
+  const kills = ['--kill', 'worker-0@80/during-validation', '--kill', 'worker-1@100']
+  const { stdout, stderr, code } = await runJob('07-cnn-fit', ...kills)
+  t.same([stderr, code], ['', 0])
+  const accuracy = Number(/^test accuracy +([\d.]+) %$/m.exec(stdout)?.[1])
+  t.ok(accuracy > 75, `accuracy ${accuracy} %`)
+  const lines = said(stdout, /epoch \d: accuracy .*/)
+  t.equal(new Set(lines).size, 3, 'both workers see the same figures, before and after their deaths')
+  t.match(stdout, /^exact +yes/m)
+  t.match(stdout, /2 restarts, backend wasm/)
+})
+
+t.test('08: a regression on a CSV file, stopped early at the same epoch whoever is killed', async t => {
+  const calm = await runJob('08-csv-regression')
+  const killed = await runJob(
+    '08-csv-regression',
+    ...['--kill', 'worker-1@60', '--kill', 'worker-0@100/during-validation'],
+  )
+  t.same([calm.stderr, calm.code, killed.stderr, killed.code], ['', 0, '', 0])
+  const result = /\d+ epochs; off by \d+ g .*/
+  t.equal(said(calm.stdout, result).length, 2)
+  t.same(said(killed.stdout, result), said(calm.stdout, result))
+  const hash = /^weights SHA-256 +([0-9a-f]{64})$/m
+  t.equal(hash.exec(killed.stdout)?.[1], hash.exec(calm.stdout)?.[1] ?? 'none')
+})
+
+t.test('09: a plain minimize loop that stops at a goal, taken up where its workers were killed', async t => {
+  const kills = ['--kill', 'worker-1@10/after-push:ps-0', '--kill', 'worker-0@30']
+  const { stdout, stderr, code } = await runJob('09-minimize-loop', ...kills)
+  t.same([stderr, code], ['', 0])
+  const lines = said(stdout, /\d+ steps to a loss of .*/)
+  t.equal(lines.length, 2)
+  t.equal(lines[0], lines[1], 'both workers stop at the same step')
+  t.match(stdout, /^exact +yes/m)
+  t.match(stdout, /2 restarts/)
 })

@@ -36,7 +36,9 @@ export function dealDataset<T extends Tfjs.TensorContainer>(
     }
   }
   const dealt = tf.data.generator<T>(deal)
-  return Object.assign(dealt, { size: Math.ceil(dataset.size / workers) })
+  // Null where it is not known, whatever its type says.
+  const size = dataset.size as number | null
+  return Object.assign(dealt, { size: size === null ? size : Math.ceil(size / workers) })
 }
 
 /** Of its first tensor: what tfjs counts too. */

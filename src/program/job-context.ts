@@ -1,5 +1,6 @@
 import type * as Tfjs from '@tensorflow/tfjs'
 import type { DatasetDescriptor } from '../data/index.js'
+import type { OptimizerOptions } from '../training/index.js'
 
 /** What a job's `main` is given beside its arguments: its part in the job. One for each worker. */
 export interface JobContext {
@@ -23,10 +24,11 @@ export interface JobContext {
   /** Silent while replaying. `console` in a program goes here too. */
   readonly log: JobLog
   /**
-   * An optimizer that lives on the parameter servers: `sgd`, `momentum` or `adam`, with Keras's defaults. Give it to
-   * `model.compile()`, or call its `minimize()`.
+   * An optimizer that lives on the parameter servers: `sgd`, `momentum`, `nesterov`, `adagrad`, `rmsprop`, `adam`, `adamw`
+   * or `ftrl`, with Keras's defaults. Give it to `model.compile()`, or call its `minimize()`.
    *
-   * @param options learning rate, or options by name
+   * @param options learning rate, or options by name; `learningRate` may be a schedule. Each has `weightDecay` and one
+   * of `clipValue`, `clipNorm` (of each variable) and `globalClipNorm` (of all that the optimizer trains)
    * @throws ERR_OPTIMIZER, ERR_INVALID_OPTION
    */
   optimizer(name: string, options?: number | OptimizerOptions): Tfjs.Optimizer
@@ -83,8 +85,6 @@ export interface JobSummary {
    */
   scalar(name: string, value: number): void
 }
-
-export type OptimizerOptions = Readonly<Record<string, number>>
 
 export interface DatasetOptions {
   /** Rows in a batch of one worker; a step takes as many times the number of workers. */

@@ -1,18 +1,10 @@
 import type * as Tfjs from '@tensorflow/tfjs'
 import type { DatasetDescriptor } from '../data/index.js'
 import { describe, TroupeError } from '../errors.js'
-import { optimizerSpec } from '../training/index.js'
+import { optimizerSpec, type OptimizerOptions } from '../training/index.js'
 import { createBlockingOptimizer } from './blocking-optimizer.js'
 import type { HostLink } from './host-link.js'
-import type {
-  Batch,
-  DatasetOptions,
-  JobContext,
-  JobFence,
-  JobLog,
-  JobSummary,
-  OptimizerOptions,
-} from './job-context.js'
+import type { Batch, DatasetOptions, JobContext, JobFence, JobLog, JobSummary } from './job-context.js'
 import { dealDataset } from './dealt-dataset.js'
 import type { OnceJournal } from './once-journal.js'
 import { ProgramSummary } from './program-summary.js'
