@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { token } from '../determinism/index.js'
 import { describe, TroupeError } from '../errors.js'
@@ -17,9 +18,16 @@ const SCHEME = /^([a-z][a-z0-9+.-]+):/i
 
 /** Folders of this machine, as paths or `file:` URLs. */
 export class LocalPlaces implements CheckpointPlaces {
+  readonly #base: string
+
+  /** @param base where relative paths begin. @default where the process stands */
+  constructor(base = '') {
+    this.#base = base
+  }
+
   open(place: string): CheckpointFiles {
     const scheme = SCHEME.exec(place)?.[1]?.toLowerCase()
-    if (place !== '' && scheme === undefined) return new LocalFiles(place)
+    if (place !== '' && scheme === undefined) return new LocalFiles(resolve(this.#base, place))
     if (scheme === 'file') return new LocalFiles(localPath(place))
     throw placeError(place)
   }

@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 import process from 'node:process'
+import { LocalPlaces } from '../checkpoint/index.js'
 import { SystemClock } from '../determinism/index.js'
 import { streamOutput } from '../observe/index.js'
+import { checkpointsCommand } from './checkpoints-command.js'
 import type { CliIo } from './cli-io.js'
 import { runCli } from './cli.js'
 import { runCommand } from './run-command.js'
@@ -29,4 +31,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error
 })
 
-process.exitCode = await runCli(process.argv.slice(2), io, [runCommand(startJob)])
+process.exitCode = await runCli(process.argv.slice(2), io, [
+  runCommand(startJob),
+  checkpointsCommand((place, cwd) => new LocalPlaces(cwd).open(place)),
+])

@@ -101,10 +101,10 @@ const slices = fc.uniqueArray(
       from: fc.double({ min: 0, max: 0.99, noNaN: true }),
       part: fc.double({ min: 0, max: 1, noNaN: true }),
     })
-    .map(({ from, part, shape, ...key }): SliceInfo => {
+    .map(({ from, part, shape, variable, kind }): SliceInfo => {
       const elements = shape.reduce((product, size) => product * size, 1)
       const offset = Math.floor(from * elements)
-      return { ...key, shape, offset, length: Math.max(1, Math.floor(part * (elements - offset))) }
+      return { variable, kind, shape, offset, length: Math.max(1, Math.floor(part * (elements - offset))) }
     }),
   { selector: ({ variable, kind }) => `${kind}:${variable}`, maxLength: 12 },
 )

@@ -131,12 +131,13 @@ export async function writeFixture(
     return { ...rest, offset: from, values: values.subarray(from, to) }
   }
   const attempt = await store.beginAttempt(generation, step)
-  await attempt.writeShard(0, 2, [
-    part(0, 8),
-    ...others.slice(0, 1).map(tensor => ({ ...tensor, offset: 0 })),
-  ])
-  await attempt.writeShard(1, 2, [part(8, 12), ...others.slice(1).map(tensor => ({ ...tensor, offset: 0 }))])
+  await attempt.writeShard(0, 2, [part(0, 8), ...others.slice(0, 1).map(whole)])
+  await attempt.writeShard(1, 2, [part(8, 12), ...others.slice(1).map(whole)])
   // msgpack of {"seed": 1}
   await attempt.writeState(Uint8Array.of(0x81, 0xa4, 0x73, 0x65, 0x65, 0x64, 0x01))
   return attempt.commit(FACTS)
+}
+
+function whole({ variable, kind, shape, values }: SampleTensor): TensorSlice {
+  return { variable, kind, shape, offset: 0, values }
 }
