@@ -18,8 +18,8 @@ const ARRAYS = 8
 const STRIDE_BYTES = ELEMENTS * 4 + 5 * 64
 
 /** Passes over the elements that one measurement makes: enough for some tenths of a second. */
-const PASSES = 8
-const PLAIN_PASSES = 1
+const PASSES = 12
+const PLAIN_PASSES = 2
 
 const RANKS = 2
 
@@ -27,11 +27,15 @@ function arrayAt(index: number): number {
   return KERNEL_SCRATCH_BYTES + index * STRIDE_BYTES
 }
 
-/** Elements a second. */
+/** Elements a second in the fastest of some passes: the others had to share the machine. */
 function rate(passes: number, pass: () => void): number {
-  const started = performance.now()
-  for (let i = 0; i < passes; i++) pass()
-  return (passes * ELEMENTS) / ((performance.now() - started) / 1000)
+  let fastest = Infinity
+  for (let i = 0; i < passes; i++) {
+    const started = performance.now()
+    pass()
+    fastest = Math.min(fastest, performance.now() - started)
+  }
+  return (ELEMENTS / fastest) * 1000
 }
 
 export default defineBench('server', b => {
