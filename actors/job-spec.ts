@@ -17,6 +17,7 @@ export interface JobSpec {
   /** Absent: the best that loads. */
   readonly backend?: BackendName
   readonly kills: readonly KillSpec[]
+  readonly checkDeterminism: boolean
   readonly checkpoints: CheckpointPlan
 }
 

@@ -52,6 +52,8 @@ export interface RunJobOptions<Args extends object = JobArgs> {
   readonly backend?: BackendName
   /** Replaces the definition's. @default the definition's */
   readonly kills?: readonly (KillSpec | string)[]
+  /** Compute each step twice and compare. @default the definition's */
+  readonly checkDeterminism?: boolean
   /** Laid over the definition's. */
   readonly args?: Partial<Args>
   readonly checkpoints?: CheckpointOptions
@@ -116,12 +118,13 @@ async function compileSpec<Args extends object>(
     throw new TroupeError('ERR_JOB_MODULE', `${options.module} exports no job definition as default`)
   }
   const { name = DEFAULT_JOB_NAME, module, backend } = options
-  const { args, workers, parameterServers, seed, kills } = defineJob<Args>({
+  const { args, workers, parameterServers, seed, kills, checkDeterminism } = defineJob<Args>({
     args: { ...definition.args, ...options.args },
     workers: options.workers ?? definition.workers,
     parameterServers: options.parameterServers ?? definition.parameterServers,
     seed: options.seed ?? definition.seed,
     kills: (options.kills ?? definition.kills).map(kill => (typeof kill === 'string' ? kill : kill.text)),
+    checkDeterminism: options.checkDeterminism ?? definition.checkDeterminism,
     main: definition.main,
   })
   const planned = kills.map(parseKill)
@@ -137,6 +140,7 @@ async function compileSpec<Args extends object>(
     parameterServers,
     seed,
     kills: planned,
+    checkDeterminism,
     checkpoints,
     ...(backend === undefined ? {} : { backend }),
   }

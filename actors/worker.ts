@@ -182,6 +182,7 @@ export class Worker extends Actor {
       generation,
       incarnation,
       ...(job.backend === undefined ? {} : { backend: job.backend }),
+      checkDeterminism: job.checkDeterminism,
       from: this.#replays,
       journal,
       kills: kills.filter(kill => this.#meets(kill)),

@@ -44,6 +44,7 @@ export const RUN_OPTIONS = {
     { min: 1, max: MAX_INTERVAL_MS },
   ),
   resume: flag('go on from the newest whole checkpoint in --checkpoints DIR'),
+  'check-determinism': flag('compute each step twice and compare: finds what a restart could not repeat'),
   arg: list("argument of the job's main; also: -- KEY=VALUE …", 'KEY=VALUE', readJobArg),
   json: flag('one JSON object a line'),
   plain: flag('plain lines, also on a terminal'),
@@ -65,6 +66,7 @@ export interface JobOverrides {
     readonly intervalMs?: number
   }
   readonly resume?: boolean
+  readonly checkDeterminism?: boolean
 }
 
 export interface RunLine {
@@ -114,6 +116,7 @@ export function readRunLine(argv: readonly string[]): RunLine {
       ...(kills === undefined ? {} : { kills }),
       ...(Object.keys(checkpoints).length === 0 ? {} : { checkpoints }),
       ...(options.resume === true ? { resume: true } : {}),
+      ...(options['check-determinism'] === true ? { checkDeterminism: true } : {}),
     },
     view: options.json === true ? 'json' : options.plain === true ? 'plain' : 'auto',
   }

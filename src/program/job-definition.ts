@@ -26,6 +26,11 @@ export interface JobOptions<Args extends object = JobArgs> {
   /** Workers to be killed on the way, to see them come back, such as `worker-1@150`. @default none */
   readonly kills?: readonly string[]
   /**
+   * Compute each step twice with the same randomness and compare, bit by bit: finds programs that a successor could not
+   * repeat. Costs half the speed. @default false
+   */
+  readonly checkDeterminism?: boolean
+  /**
    * The program of every worker. What it returns on the chief is the job's result; a number `accuracy` in it is
    * shown in the end.
    */
@@ -45,6 +50,7 @@ const schema = z.strictObject({
   seed: z.int().min(0).max(MAX_SEED).default(DEFAULT_SEED),
   args: z.record(z.string(), z.unknown()).default({}),
   kills: z.array(z.string()).default([]),
+  checkDeterminism: z.boolean().default(false),
   main: z.custom<JobOptions['main']>(value => typeof value === 'function', 'it must be a function'),
 })
 

@@ -98,8 +98,10 @@ export function hookLayers(parts: HookParts): void {
       outputs: this.getDedupedMetricsNames(),
     }
     return data => {
-      layerSeeds.reseed(session.steps)
-      const entry = session.step(trainee, data[0]!.shape[0], () => readScalars(train(data)))
+      const entry = session.step(trainee, data[0]!.shape[0], () => {
+        layerSeeds.reseed(session.steps)
+        return readScalars(train(data))
+      })
       rows.ofStep = entry.rows
       return Array.from(entry.outputs, value => tf.scalar(value))
     }

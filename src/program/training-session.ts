@@ -10,6 +10,7 @@ import {
   type StepPhase,
   type VariableSpec,
 } from '../training/index.js'
+import { DeterminismCheck } from './determinism-check.js'
 import { ExchangeClient } from './exchange-client.js'
 import type { HostLink } from './host-link.js'
 import type { ProgramSpec } from './protocol.js'
@@ -55,6 +56,8 @@ export class TrainingSession {
   readonly #random: MathRandomSeed
   /** Planned kills ahead of this program. */
   readonly #kills: KillSpec[]
+  /** Where steps are to be computed twice. */
+  readonly #check: DeterminismCheck | undefined
   #step = 0
   #joined:
     { readonly trainee: Trainee; readonly model: ModelSpec; readonly client: ExchangeClient } | undefined
@@ -75,6 +78,7 @@ export class TrainingSession {
     this.#link = link
     this.#clock = clock
     this.#random = random
+    this.#check = spec.checkDeterminism === true ? new DeterminismCheck(tf) : undefined
     this.#seed('start', -1)
   }
 
@@ -144,6 +148,7 @@ export class TrainingSession {
   stage(gradients: ReadonlyMap<string, Tfjs.Tensor | undefined>): void {
     const began = this.now()
     const { client, trainee } = this.#known()
+    this.#check?.stage(gradients)
     for (const [index, { name }] of trainee.trainable.entries()) client.write(index, gradients.get(name))
     this.#pushMs += this.now() - began
   }
@@ -177,7 +182,10 @@ export class TrainingSession {
     const began = this.now()
     let outputs: ArrayLike<number>
     try {
-      outputs = compute()
+      outputs =
+        this.#check === undefined
+          ? compute()
+          : this.#check.twice(step + 1, trainee.state, () => this.#seed('in', step), compute)
     } finally {
       this.#computing = false
     }

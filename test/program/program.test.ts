@@ -86,10 +86,13 @@ t.test('what exactness cannot bear is refused by name', async t => {
       () => undefined,
       (error: unknown) => (error as Error).cause,
     )
-  const [diverged, ahead, loops] = await Promise.all([
+  const [diverged, ahead, loops, alone, dealt, counts] = await Promise.all([
     failure('diverge', { workers: 2 }),
     failure('lookahead'),
     failure('two-loops'),
+    failure('step-in-once'),
+    failure('dealt-evaluation'),
+    failure('counter', { checkDeterminism: true }),
   ])
   t.match(diverged, {
     code: 'ERR_RANKS_DIVERGED',
@@ -100,7 +103,28 @@ t.test('what exactness cannot bear is refused by name', async t => {
     message: /^2 batches were drawn for step 1/,
   })
   t.match(loops, { code: 'ERR_TRAINING_LOOP' })
+  t.match(alone, { code: 'ERR_TRAINING_LOOP', message: /draws a batch that is dealt to this worker within/ })
+  t.match(dealt, { code: 'ERR_TRAINING_LOOP', message: /after step 0 the program draws a batch/ })
+  t.match(counts, {
+    code: 'ERR_NOT_DETERMINISTIC',
+    message:
+      /^step 1, computed twice with the same randomness, gives the loss and metrics as .* and then as /,
+  })
 })
+
+t.test(
+  'a program that depends on nothing but its seed passes the check, and is not changed by it',
+  async t => {
+    const module = new URL('../fixtures/jobs/tiny.ts', import.meta.url).href
+    const options = { module, args: { epochs: 1 } }
+    const [plain, checked] = await Promise.all([
+      run('', options),
+      run('', { ...options, checkDeterminism: true }),
+    ])
+    t.equal(checked.hash, plain.hash)
+    t.strictSame(checked.history, plain.history)
+  },
+)
 
 t.test('partition deals rows like cards, and says what is left out', async t => {
   const { results, notices } = await run('partition', { workers: 2 })
