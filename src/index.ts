@@ -95,6 +95,7 @@ export {
 } from './program/job-definition.js'
 export type { Batch, DatasetOptions, JobContext, JobFence, JobSummary } from './program/job-context.js'
 export type { OptimizerOptions } from './training/optimizer-options.js'
+export type { LearningRateSchedule } from './training/schedule.js'
 export type {
   JobCheckpoint,
   JobDone,
