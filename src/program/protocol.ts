@@ -19,6 +19,15 @@ export interface ProgramSpec {
   readonly incarnation: number
   /** Absent: the best that loads. */
   readonly backend?: BackendName
+  /**
+   * Threads kept ready to take over from programs of this job that fail: TensorFlow is loaded in them, which is most of
+   * a start. Each takes about as much memory as a program before it trains.
+   *
+   * @default 1 from the job's first failure on
+   */
+  readonly spareThreads?: number
+  /** Compute each step twice and compare. @default false */
+  readonly checkDeterminism?: boolean
   /** The first step to compute (from 0): this rank has pushed those before everywhere. */
   readonly from: number
   /** What user code saw of those steps; one that was not closed yet is missing, and known when it is. */
@@ -107,9 +116,23 @@ export type ProgramNotice =
   | { readonly tell: 'returned'; readonly result: unknown }
   | { readonly tell: 'failed'; readonly error: ErrorInfo }
 
+/** What a thread says: what its program does, and before that, that it is prepared to take one. */
+export type ThreadNotice = ProgramNotice | { readonly tell: 'prepared' }
+
+/** What all programs of a job have in common: a thread can prepare it before it has one of them. */
+export interface Preparation {
+  readonly module: string
+  readonly seed: number
+  /** Absent: the best that loads. */
+  readonly backend?: BackendName
+}
+
+/** What a thread is told: its program, once; then perhaps that its `ctx.signal` aborts. */
+export type ProgramOrder = { readonly run: ProgramSpec } | 'abort'
+
 /** What the thread itself is started with. */
 export interface ProgramThreadData {
-  readonly spec: ProgramSpec
+  readonly preparation: Preparation
   /** [replies sent] */
   readonly control: SharedArrayBuffer
   readonly replies: MessagePort

@@ -1,77 +1,99 @@
-import { MessageChannel, type MessagePort, type ResourceLimits, type Worker } from 'node:worker_threads'
+import type { ResourceLimits } from 'node:worker_threads'
 import { errorFromInfo, errorInfo, TroupeError } from '../errors.js'
-import { spawnThread } from '../node/thread-boot.js'
 import type { Compute, Program, ProgramEnd, ProgramHost } from './compute.js'
+import { ProgramThread, type ThreadListener } from './program-thread.js'
 import {
-  CONTROL_WORDS,
   ControlWord,
-  type ProgramNotice,
   type ProgramReply,
   type ProgramRequest,
   type ProgramSpec,
-  type ProgramThreadData,
+  type ThreadNotice,
 } from './protocol.js'
-
-/** The module a program's thread runs, beside this one: source from source, build from build. */
-const THREAD_MAIN = new URL(
-  `./thread-program${import.meta.url.slice(import.meta.url.lastIndexOf('.'))}`,
-  import.meta.url,
-)
+import { preparationOf, SpareThreads } from './spare-threads.js'
 
 /** Runs each program in a worker thread of this process. */
 export class ThreadCompute implements Compute {
   readonly #limits: ResourceLimits | undefined
+  readonly #spares: SpareThreads
 
-  /** @param limits heap limits of each thread, in MiB; beyond them the program fails with ERR_THREAD_LIMIT */
-  constructor(limits?: ResourceLimits) {
+  /**
+   * @param limits heap limits of each thread, in MiB; beyond them the program fails with ERR_THREAD_LIMIT
+   * @param spareThreads threads kept ready for each job, unless its programs say otherwise: see
+   * {@link ProgramSpec.spareThreads}
+   */
+  constructor(limits?: ResourceLimits, spareThreads?: number) {
     this.#limits = limits
+    this.#spares = new SpareThreads(limits, spareThreads)
   }
 
   start(spec: ProgramSpec, host: ProgramHost): Program {
-    return new ThreadProgram(spec, host, this.#limits)
+    return new ThreadProgram(spec, host, this.#spares, this.#limits)
+  }
+
+  /** Threads that have loaded TensorFlow and wait for a program. */
+  get preparedSpares(): number {
+    return this.#spares.prepared
+  }
+
+  /** Ends the spare threads, and prepares no more; programs go on. */
+  close(): void {
+    this.#spares.close()
   }
 }
 
-class ThreadProgram implements Program {
+class ThreadProgram implements Program, ThreadListener {
   readonly #name: string
+  readonly #spec: ProgramSpec
   readonly #host: ProgramHost
-  readonly #thread: Worker
-  readonly #control: Int32Array
-  readonly #replies: MessagePort
+  readonly #spares: SpareThreads
+  readonly #thread: ProgramThread
   #end: ProgramEnd | undefined
-  #exited = false
 
-  constructor(spec: ProgramSpec, host: ProgramHost, limits: ResourceLimits | undefined) {
+  constructor(
+    spec: ProgramSpec,
+    host: ProgramHost,
+    spares: SpareThreads,
+    limits: ResourceLimits | undefined,
+  ) {
     this.#name = `${spec.job}/worker-${spec.rank}`
+    this.#spec = spec
     this.#host = host
-    const { port1, port2 } = new MessageChannel()
-    this.#replies = port1
-    const control = new SharedArrayBuffer(CONTROL_WORDS * Int32Array.BYTES_PER_ELEMENT)
-    this.#control = new Int32Array(control)
-    const data: ProgramThreadData = { spec, control, replies: port2 }
-    this.#thread = spawnThread({
-      main: THREAD_MAIN,
-      modules: [spec.module],
-      data,
-      transferList: [port2],
-      name: this.#name,
-      ...(limits === undefined ? {} : { resourceLimits: limits }),
-    })
-    this.#thread.on('message', (message: ProgramRequest | ProgramNotice) => {
-      if ('ask' in message) void this.#answer(message)
-      else this.#notice(message)
-    })
-    this.#thread.on('error', error => this.#settle({ kind: 'failed', error: this.#threadError(error) }))
-    this.#thread.on('exit', code => this.#exit(code))
+    this.#spares = spares
+    const spare = spares.take(spec)
+    this.#thread = spare ?? new ProgramThread(preparationOf(spec), this.#name, limits, this)
+    if (spare !== undefined) {
+      spare.listen(this)
+      spare.hold(true)
+    }
+    spares.started(spec)
+    this.#thread.send({ run: spec })
   }
 
   abort(): void {
-    this.#thread.postMessage('abort')
+    this.#thread.send('abort')
   }
 
   kill(reason: string): void {
     const error = new TroupeError('ERR_PROGRAM_KILLED', `the program of ${this.#name} was killed: ${reason}`)
     this.#settle({ kind: 'failed', error })
+  }
+
+  onMessage(message: ProgramRequest | ThreadNotice): void {
+    if ('ask' in message) void this.#answer(message)
+    else this.#notice(message)
+  }
+
+  onError(error: Error): void {
+    this.#settle({ kind: 'failed', error: this.#threadError(error) })
+  }
+
+  onExit(code: number): void {
+    const error = new TroupeError(
+      'ERR_THREAD_EXITED',
+      `the program of ${this.#name} ended its thread with code ${code}`,
+    )
+    this.#settle({ kind: 'failed', error })
+    this.#host.exited?.()
   }
 
   async #answer(request: ProgramRequest): Promise<void> {
@@ -82,40 +104,34 @@ class ThreadProgram implements Program {
       reply = { error: errorInfo(error) }
     }
     if (this.#end !== undefined) return
-    this.#replies.postMessage(reply)
-    Atomics.add(this.#control, ControlWord.replies, 1)
-    Atomics.notify(this.#control, ControlWord.replies)
+    const { control, replies } = this.#thread
+    replies.postMessage(reply)
+    Atomics.add(control, ControlWord.replies, 1)
+    Atomics.notify(control, ControlWord.replies)
   }
 
-  #notice(notice: ProgramNotice): void {
+  #notice(notice: ThreadNotice): void {
     // What a program says after it was killed is not heard.
-    if (this.#end !== undefined) return
+    if (this.#end !== undefined || notice.tell === 'prepared') return
     if (notice.tell === 'returned') this.#settle({ kind: 'returned', result: notice.result })
     else if (notice.tell === 'failed') {
       const cause = errorFromInfo(notice.error)
       const error = new TroupeError('ERR_PROGRAM_FAILED', `the program of ${this.#name} failed`, { cause })
       this.#settle({ kind: 'failed', error })
-    } else this.#host.notice(notice)
+    } else {
+      this.#host.notice(notice)
+      if (notice.tell === 'live') this.#spares.live(this.#spec)
+    }
   }
 
   /** The first end counts; the thread ends with it, whatever it still holds. */
   #settle(end: ProgramEnd): void {
     if (this.#end !== undefined) return
     this.#end = end
+    this.#spares.ended(this.#spec, end.kind === 'failed')
     // Its worker need not wait for the thread's exit, which a kernel that is under way can delay.
     this.#host.ended(end)
-    if (!this.#exited) void this.#thread.terminate()
-  }
-
-  #exit(code: number): void {
-    this.#exited = true
-    this.#replies.close()
-    const error = new TroupeError(
-      'ERR_THREAD_EXITED',
-      `the program of ${this.#name} ended its thread with code ${code}`,
-    )
-    this.#settle({ kind: 'failed', error })
-    this.#host.exited?.()
+    this.#thread.terminate()
   }
 
   #threadError(cause: unknown): TroupeError {

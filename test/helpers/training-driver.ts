@@ -1,6 +1,6 @@
 // A job without actors: shards, feeds and program threads wired by hand, to try the protocol by itself.
 import { parseKill } from '../../src/config/index.js'
-import { openDataset } from '../../src/data/index.js'
+import { DatasetAgreement, openDataset } from '../../src/data/index.js'
 import type { BackendName } from '../../src/tensor/index.js'
 import type { Program, ProgramEnd, ProgramHost } from '../../src/program/compute.js'
 import type { ProgramNotice, ProgramRequest } from '../../src/program/protocol.js'
@@ -32,7 +32,12 @@ export interface DriverOptions {
   readonly backend?: BackendName
   readonly args?: Record<string, unknown>
   readonly kills?: readonly string[]
+  readonly checkDeterminism?: boolean
   readonly onNotice?: (rank: number, notice: ProgramNotice) => void
+  /** Awaited before a planned kill. */
+  readonly beforeKill?: (rank: number) => Promise<void>
+  readonly compute?: ThreadCompute
+  readonly spareThreads?: number
 }
 
 export interface DriverResult {
@@ -62,7 +67,7 @@ export async function drive(options: DriverOptions): Promise<DriverResult> {
 
 class Driver {
   readonly #options: DriverOptions
-  readonly #compute = new ThreadCompute()
+  readonly #compute: ThreadCompute
   readonly #shards: Shard[]
   readonly #listeners: BellListener[] = []
   readonly #programs = new Map<number, Program>()
@@ -71,6 +76,7 @@ class Driver {
   readonly #refused: RefusedPush[] = []
   readonly #notices: { rank: number; notice: ProgramNotice }[] = []
   readonly #onces = new Map<string, unknown>()
+  readonly #agreement = new DatasetAgreement()
   readonly #fired = new Set<string>()
   readonly #waiters: (() => void)[] = []
   #over = false
@@ -78,6 +84,7 @@ class Driver {
 
   constructor(options: DriverOptions) {
     this.#options = options
+    this.#compute = options.compute ?? new ThreadCompute()
     const { shards, workers: ranks } = options
     this.#incarnation = new Array<number>(ranks).fill(0)
     this.#shards = Array.from(
@@ -130,7 +137,7 @@ class Driver {
   }
 
   async #start(rank: number): Promise<ProgramEnd> {
-    const { module, workers, seed = 7, args = {}, kills = [], backend = 'wasm' } = this.#options
+    const { module, workers, seed = 7, args = {}, kills = [], backend = 'wasm', spareThreads } = this.#options
     const incarnation = (this.#incarnation[rank]! += 1)
     const next = this.#shards.map(shard => shard.enlist(rank, incarnation))
     const from = Math.min(...next)
@@ -151,6 +158,8 @@ class Driver {
         generation: GENERATION,
         incarnation,
         backend,
+        checkDeterminism: this.#options.checkDeterminism ?? false,
+        ...(spareThreads === undefined ? {} : { spareThreads }),
         from,
         journal,
         kills: kills
@@ -171,6 +180,7 @@ class Driver {
   async #answer(rank: number, incarnation: number, request: ProgramRequest): Promise<unknown> {
     switch (request.ask) {
       case 'fault':
+        await this.#options.beforeKill?.(rank)
         this.#fired.add(request.kill.text)
         this.#programs.get(Number(request.kill.actor.slice('worker-'.length)))!.kill(request.kill.text)
         return null
@@ -201,6 +211,7 @@ class Driver {
         return { region: region.buffer, areas }
       }
       case 'dataset': {
+        this.#agreement.check(rank, request)
         const source = await openDataset(request.descriptor)
         const { batchSize, shuffle } = request
         const spec = { seed: 1, rows: source.rowCount, ranks: this.#options.workers, batchSize, shuffle }
