@@ -17,7 +17,9 @@ export interface JobSpec {
   /** Absent: the best that loads. */
   readonly backend?: BackendName
   readonly kills: readonly KillSpec[]
-  readonly checkDeterminism: boolean
+  readonly checkDeterminism?: boolean
+  /** Absent: one from the first failure on. */
+  readonly spareThreads?: number
   readonly checkpoints: CheckpointPlan
 }
 

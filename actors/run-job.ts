@@ -54,6 +54,8 @@ export interface RunJobOptions<Args extends object = JobArgs> {
   readonly kills?: readonly (KillSpec | string)[]
   /** Compute each step twice and compare. @default the definition's */
   readonly checkDeterminism?: boolean
+  /** Threads kept ready for workers that fail. @default the definition's */
+  readonly spareThreads?: number | null
   /** Laid over the definition's. */
   readonly args?: Partial<Args>
   readonly checkpoints?: CheckpointOptions
@@ -118,13 +120,14 @@ async function compileSpec<Args extends object>(
     throw new TroupeError('ERR_JOB_MODULE', `${options.module} exports no job definition as default`)
   }
   const { name = DEFAULT_JOB_NAME, module, backend } = options
-  const { args, workers, parameterServers, seed, kills, checkDeterminism } = defineJob<Args>({
+  const { args, workers, parameterServers, seed, kills, checkDeterminism, spareThreads } = defineJob<Args>({
     args: { ...definition.args, ...options.args },
     workers: options.workers ?? definition.workers,
     parameterServers: options.parameterServers ?? definition.parameterServers,
     seed: options.seed ?? definition.seed,
     kills: (options.kills ?? definition.kills).map(kill => (typeof kill === 'string' ? kill : kill.text)),
     checkDeterminism: options.checkDeterminism ?? definition.checkDeterminism,
+    spareThreads: options.spareThreads === undefined ? definition.spareThreads : options.spareThreads,
     main: definition.main,
   })
   const planned = kills.map(parseKill)
@@ -141,6 +144,7 @@ async function compileSpec<Args extends object>(
     seed,
     kills: planned,
     checkDeterminism,
+    ...(spareThreads === null ? {} : { spareThreads }),
     checkpoints,
     ...(backend === undefined ? {} : { backend }),
   }

@@ -31,6 +31,11 @@ export interface JobOptions<Args extends object = JobArgs> {
    */
   readonly checkDeterminism?: boolean
   /**
+   * Threads kept ready to take over from workers that fail: TensorFlow is loaded in them, which is most of a start, and
+   * takes some 90 MB each. null: one from the first failure on. @default null
+   */
+  readonly spareThreads?: number | null
+  /**
    * The program of every worker. What it returns on the chief is the job's result; a number `accuracy` in it is
    * shown in the end.
    */
@@ -51,6 +56,7 @@ const schema = z.strictObject({
   args: z.record(z.string(), z.unknown()).default({}),
   kills: z.array(z.string()).default([]),
   checkDeterminism: z.boolean().default(false),
+  spareThreads: z.int().min(0).max(MAX_WORKERS).nullable().default(null),
   main: z.custom<JobOptions['main']>(value => typeof value === 'function', 'it must be a function'),
 })
 

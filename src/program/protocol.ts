@@ -21,7 +21,7 @@ export interface ProgramSpec {
   readonly backend?: BackendName
   /**
    * Threads kept ready to take over from programs of this job that fail: TensorFlow is loaded in them, which is most of
-   * a start. Each takes about as much memory as a program before it trains.
+   * a start, and takes some 90 MB each.
    *
    * @default 1 from the job's first failure on
    */
