@@ -3,6 +3,7 @@ import {
   actor,
   ActorContext,
   Args,
+  DatasetAgreement,
   handles,
   inject,
   openDataset,
@@ -51,6 +52,7 @@ export class Feeder extends Actor {
   #frozen = false
   /** By their place in the program. */
   readonly #sources = new Map<number, Promise<DatasetSource>>()
+  readonly #agreement = new DatasetAgreement()
   readonly #customers = new Map<number, Customer>()
 
   constructor(@inject(ActorContext) ctx: ActorContext, @inject(Args) args: FeederArgs) {
@@ -77,6 +79,12 @@ export class Feeder extends Actor {
   /** Opens a dataset for a worker; rings of its earlier incarnations are closed, and theirs are refused. */
   @handles() open(rank: number, incarnation: number, request: DatasetRequest): DeferredReply<DatasetReply> {
     const reply = this.ctx.deferReply<DatasetReply>()
+    try {
+      this.#agreement.check(rank, request)
+    } catch (error) {
+      reply.reject(error as Error)
+      return reply
+    }
     this.ctx.pipeToSelf(
       this.#source(request),
       source => {

@@ -76,6 +76,7 @@ export type { ShutdownPhase, ShutdownTask } from './node/shutdown.js'
 export type { Provider, TroupeOptions } from './node/options.js'
 export {
   arrays,
+  DatasetAgreement,
   idx,
   loadDataset,
   openDataset,
@@ -84,6 +85,7 @@ export {
   type DatasetSource,
   type IdxOptions,
   type LoadedRows,
+  type OpenedDataset,
   type RowRange,
 } from './data/index.js'
 export {

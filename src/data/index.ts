@@ -1,3 +1,4 @@
+export { DatasetAgreement, type OpenedDataset } from './dataset-agreement.js'
 export {
   arrays,
   datasetKey,

@@ -86,12 +86,13 @@ t.test('what exactness cannot bear is refused by name', async t => {
       () => undefined,
       (error: unknown) => (error as Error).cause,
     )
-  const [diverged, ahead, loops, alone, dealt, counts] = await Promise.all([
+  const [diverged, ahead, loops, alone, dealt, order, counts] = await Promise.all([
     failure('diverge', { workers: 2 }),
     failure('lookahead'),
     failure('two-loops'),
     failure('step-in-once'),
     failure('dealt-evaluation'),
+    failure('dataset-order', { workers: 2 }),
     failure('counter', { checkDeterminism: true }),
   ])
   t.match(diverged, {
@@ -105,6 +106,11 @@ t.test('what exactness cannot bear is refused by name', async t => {
   t.match(loops, { code: 'ERR_TRAINING_LOOP' })
   t.match(alone, { code: 'ERR_TRAINING_LOOP', message: /draws a batch that is dealt to this worker within/ })
   t.match(dealt, { code: 'ERR_TRAINING_LOOP', message: /after step 0 the program draws a batch/ })
+  t.match(order, {
+    code: 'ERR_RANKS_DIVERGED',
+    message:
+      /^dataset 1 of rank \d is arrays of 64 numbers as \[1\] .* in shuffled batches of \d; of rank \d it is /,
+  })
   t.match(counts, {
     code: 'ERR_NOT_DETERMINISTIC',
     message:
