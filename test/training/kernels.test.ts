@@ -11,7 +11,13 @@ import { PlainKernels } from '../../src/training/kernels/plain-kernels.js'
 import { PLAIN_UPDATES } from '../../src/training/kernels/plain-updates.js'
 import { SIMD_KERNELS } from '../../src/training/kernels/simd-binary.js'
 import { CHUNK_ELEMENTS, reduceAndUpdate, scaleAndUpdate } from '../../src/training/kernels/slice-update.js'
-import { compileWasm, sharedMemory } from '../../src/training/kernels/web-assembly.js'
+import {
+  compileWasm,
+  MAX_PAGES,
+  PAGE_BYTES,
+  sharedMemory,
+  type SharedMemory,
+} from '../../src/training/kernels/web-assembly.js'
 import type { OptimizerOptions } from '../../src/training/optimizer-options.js'
 import { optimizerSpec, slotsOf, updateStep, type UpdateStep } from '../../src/training/optimizer.js'
 import type { UpdateKernel } from '../../src/training/update-rule.js'
@@ -293,5 +299,28 @@ t.test('kernels: they go on over a memory that has grown', async t => {
     values.set([1, 2, 3, 4, 5])
     k.scale(end + 64, end, 2, 5)
     t.strictSame([...new Float32Array(small.buffer, end + 64, 5)], [2, 4, 6, 8, 10], k.name)
+  }
+})
+
+t.test('kernels: offsets reach to the very end of 4 GiB', async t => {
+  let whole: SharedMemory
+  try {
+    whole = sharedMemory(MAX_PAGES)
+  } catch (error) {
+    return void t.skip(`this machine gives no 4 GiB of addresses: ${String(error)}`)
+  }
+  const length = NORM_BLOCK_ELEMENTS + 3
+  const end = MAX_PAGES * PAGE_BYTES
+  const [values, out] = [end - length * 4, 2 ** 31 + 2 ** 30]
+  for (const k of [kernels(whole, 0), new PlainKernels(whole, 0)]) {
+    new Float32Array(whole.buffer, values, length).fill(3)
+    k.sumSquares(out, values, length)
+    t.strictSame([...new Float64Array(whole.buffer, out, 2)], [9 * NORM_BLOCK_ELEMENTS, 27], k.name)
+    k.scale(values, values, 2, length)
+    k.reduce(out, [values, values], [1, 1], length)
+    t.ok(
+      new Float32Array(whole.buffer, out, length).every(value => value === 6),
+      k.name,
+    )
   }
 })
