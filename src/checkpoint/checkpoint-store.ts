@@ -197,9 +197,9 @@ export class CheckpointStore {
       damaged.add(entry)
     }
     if (verified === undefined) return { removed: [], verified }
-    // Those found damaged take nobody's place; they go when they are older than what stays.
+    // Those found damaged take nobody's place; so the newest that is left is the verified one, and one always stays.
     const sound = entries.filter(entry => !damaged.has(entry))
-    const removed = outdated(sound, policy).filter(entry => entry !== verified)
+    const removed = outdated(sound, policy)
     for (const entry of removed) await this.#remove(entry)
     return { removed, verified }
   }

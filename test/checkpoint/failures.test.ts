@@ -93,9 +93,14 @@ async function judge(files: CheckpointFiles, progress: Progress): Promise<string
   if (rank(generation, step) < progress.acknowledged)
     return `${directory} is older than what was acknowledged`
   if (!(await holds(checkpoint, seedOf(generation, step)))) return `${directory} holds something else`
-  return skipped.length === 0
-    ? undefined
-    : `half of one is seen: ${skipped[0]!.directory} ${skipped[0]!.what}`
+  if (skipped.length > 0) return `half of one is seen: ${skipped[0]!.directory} ${skipped[0]!.what}`
+  // Older ones too: what is being removed is not seen by half either.
+  const store = storeOn(files, 3)
+  for (const entry of await store.list()) {
+    const verification = await store.verify(entry)
+    if (!verification.ok) return `half of one is seen: ${entry.directory} ${verification.damage.what}`
+  }
+  return undefined
 }
 
 const textOf = (error: unknown): string => causalChain(error).join('; ')

@@ -191,6 +191,24 @@ t.test('Writing: processes may share an attempt; empty shards and tensors are al
   t.equal((await checkpoint.readState()).byteLength, 0)
 })
 
+t.test('Reading: a checkpoint whose shards are each whole but together lack elements is damaged', async t => {
+  const files = new MemoryFiles()
+  const store = memoryStore(files)
+  const attempt = await store.beginAttempt(1, 5)
+  const values = new Float32Array(2)
+  const half = { variable: 'v', kind: 'weights', shape: [4], offset: 0, values }
+  const { file, bytes, sha256 } = await new CheckpointStore(files)
+    .joinAttempt(1, 5, attempt.id)
+    .writeShard(0, 1, [half])
+  attempt.add({ file, bytes, sha256 })
+  await attempt.writeState(new Uint8Array())
+  t.equal((await attempt.commit(FACTS)).outcome, 'committed')
+  t.match(await store.newest(), {
+    checkpoint: undefined,
+    skipped: [{ reason: 'slices-inconsistent', what: 'weights:v lacks the elements 2 to 3' }],
+  })
+})
+
 t.test('Order: by generation, then step; a closed generation is read, and takes nothing more', async t => {
   const store = memoryStore()
   for (const [generation, step] of [
