@@ -71,8 +71,8 @@ function compare(step: number, what: string, first: Float32Array, second: Float3
   if (at === -1) return
   throw new TroupeError(
     'ERR_NOT_DETERMINISTIC',
-    `step ${step}, computed twice with the same randomness, gives ${what} as ${first[at]} and then as ` +
-      `${second?.[at] ?? 'nothing'}, first at element ${at} of ${first.length}`,
+    `step ${step}, computed twice with the same randomness, gives ${what} as ${String(first[at])} and then ` +
+      `as ${String(second?.[at] ?? 'nothing')}, first at element ${at} of ${first.length}`,
     { data: { step, what, element: at } },
   )
 }

@@ -12,7 +12,7 @@ import { isJobDefinition, type JobDefinition } from './job-definition.js'
 import { hookLayers } from './layers-hooks.js'
 import { hookSaving } from './model-saving.js'
 import { OnceJournal } from './once-journal.js'
-import { redirectConsole } from './program-console.js'
+import { muteStreams, redirectConsole } from './program-console.js'
 import { ProgramContext } from './program-context.js'
 import type { Preparation, ProgramOrder, ProgramSpec, ProgramThreadData, ThreadNotice } from './protocol.js'
 import { seedShuffles } from './seeded-shuffles.js'
@@ -63,6 +63,7 @@ async function run(spec: ProgramSpec, { tf, backend, random }: Prepared): Promis
   hookSaving(tf, session, onces, context.log)
   seedShuffles(tf, spec.seed)
   redirectConsole(context.log)
+  muteStreams(session)
   const { main } = await loadDefinition(spec.module)
   return main(spec.args, context)
 }

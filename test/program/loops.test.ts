@@ -81,6 +81,16 @@ t.test('fit: callbacks, validation, early stopping and saves, whoever dies in th
   )
   t.notMatch(Object.keys(clean.slots).join(), 'dense_Dense1', 'a frozen weight is not trained')
 
+  // What was said after the last step that was pushed may be said again; nothing before it is.
+  const spoken = (result: DriverResult, line: string): number =>
+    result.notices.filter(({ notice }) => notice.tell === 'log' && notice.message === line).length
+  t.equal(
+    spoken(killed, 'epoch 0 of rank 1'),
+    spoken(clean, 'epoch 0 of rank 1') + 1,
+    'killed right after it',
+  )
+  t.equal(spoken(killed, 'epoch 2 of rank 1'), spoken(clean, 'epoch 2 of rank 1'), 'a replay is silent')
+
   const files = readdirSync(join(directory, 'killed')).sort()
   t.match(files, [/^model\.json$/, /^weights\.[0-9a-f]{16}\.bin$/, /^weights\.[0-9a-f]{16}\.bin$/])
   t.strictSame(
