@@ -21,7 +21,7 @@ export const LAYERS = {
 
   // ports and pure parts: know no actor
   transport: row([...BASE, 'wire'], ['@nats-io/']),
-  checkpoint: row([...BASE, 'wire', 'training'], ['zod']),
+  checkpoint: row([...BASE], ['zod']),
   training: row(['errors', 'determinism', 'wire'], [], ['node:crypto']),
   engines: row([...BASE]),
   tensor: row([...BASE, 'wire', 'engines'], ['@tensorflow/']),

@@ -8,3 +8,12 @@ export { REPLAY_VARIABLE } from './replay.js'
 export { type Scenario, type SimulateOptions, type Simulation, type SimulationReport } from './simulation.js'
 export { type BootNode, type SimulatedNode, type SimulatedTroupeOptions } from './simulated-node.js'
 export { type Fault, type FaultKind, type FaultPlan, type NetworkFault, type NodeFault } from './fault.js'
+export {
+  FaultyFiles,
+  MemoryFiles,
+  randomDiskFaults,
+  type DiskFaultRates,
+  type FileFault,
+  type FileOperation,
+  type MemoryFilesOptions,
+} from '../checkpoint/index.js'
