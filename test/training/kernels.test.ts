@@ -285,7 +285,7 @@ t.test('kernels: one pass over a slice does what its parts do one after the othe
         }
       },
     ),
-    { numRuns: 200 },
+    { numRuns: 100 },
   )
   t.pass('for all that were tried')
 })
