@@ -34,6 +34,8 @@ export interface RetentionReport {
   readonly removed: readonly CheckpointEntry[]
   /** The newest one that was found to be whole; undefined when nothing was to be removed, or none is. */
   readonly verified: CheckpointEntry | undefined
+  /** Folders of attempts that have no writer any more: see {@link CheckpointStore.sweep}. */
+  readonly swept: readonly string[]
 }
 
 /** A folder that moves while it is listed (its generation is being closed) is listed again, this many times. */
@@ -180,13 +182,15 @@ export class CheckpointStore {
 
   /**
    * Removes what the policy does not keep, and never the newest checkpoint that verifies, nor any while none does.
+   * Sweeps, too.
    *
    * @param depth how closely the one that must stay is looked at. `lengths` is for the writer that has just
    *   committed it, and hashed it then: it spares reading everything again after each commit
    */
   async retain(policy: RetentionPolicy = {}, depth: VerifyDepth = 'full'): Promise<RetentionReport> {
+    const swept = await this.sweep()
     const entries = await this.list()
-    if (outdated(entries, policy).length === 0) return { removed: [], verified: undefined }
+    if (outdated(entries, policy).length === 0) return { removed: [], verified: undefined, swept }
     const damaged = new Set<CheckpointEntry>()
     let verified: CheckpointEntry | undefined
     for (const entry of entries) {
@@ -196,12 +200,12 @@ export class CheckpointStore {
       }
       damaged.add(entry)
     }
-    if (verified === undefined) return { removed: [], verified }
+    if (verified === undefined) return { removed: [], verified, swept }
     // Those found damaged take nobody's place; so the newest that is left is the verified one, and one always stays.
     const sound = entries.filter(entry => !damaged.has(entry))
     const removed = outdated(sound, policy)
     for (const entry of removed) await this.#remove(entry)
-    return { removed, verified }
+    return { removed, verified, swept }
   }
 
   /**

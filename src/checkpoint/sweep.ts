@@ -6,6 +6,8 @@ export const DEFAULT_STALE_ATTEMPT_MS = 60 * 60 * 1000
 
 /** What is on its way out: no writer commits from there. */
 const REMOVED = 'removed-'
+/** A file that is written to learn the time. */
+const CLOCK = 'clock.'
 
 /**
  * Removes left-over attempts: see `CheckpointStore.sweep`. A slow writer whose attempt is taken away finds its folder
@@ -33,13 +35,17 @@ export async function sweep(
       continue
     }
     const temporary = joinPath(folder, TEMPORARY_FOLDER)
-    const attempts = ((await files.list(temporary)) ?? []).filter(entry => entry.directory)
     let nowMs: number | undefined
-    for (const entry of attempts) {
+    for (const entry of (await files.list(temporary)) ?? []) {
       const directory = joinPath(temporary, entry.name)
+      if (!entry.directory) {
+        // Of a sweep that died, or of one that is under way: without its clock that one finds nothing old enough.
+        if (entry.name.startsWith(CLOCK)) await files.remove(directory)
+        continue
+      }
       if (isOpen(directory)) continue
       if (!dead && !entry.name.startsWith(REMOVED)) {
-        nowMs ??= await clockOf(files, joinPath(temporary, `clock.${name}`))
+        nowMs ??= await clockOf(files, joinPath(temporary, `${CLOCK}${name}`))
         if (nowMs - (await lastWriteMs(files, directory)) < staleAfterMs) continue
       }
       await removeWhole(files, temporary, entry.name, name)

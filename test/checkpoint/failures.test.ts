@@ -105,6 +105,15 @@ async function judge(files: CheckpointFiles, progress: Progress): Promise<string
 
 const textOf = (error: unknown): string => causalChain(error).join('; ')
 
+/** What lies in the temporary folders. */
+async function leftovers(files: CheckpointFiles): Promise<string[]> {
+  const found: string[] = []
+  for (const { name } of (await files.list('')) ?? []) {
+    for (const left of (await files.list(`${name}/.tmp`)) ?? []) found.push(`${name}/.tmp/${left.name}`)
+  }
+  return found
+}
+
 const at =
   (index: number, fault: FileFault): FaultPlan =>
   operation =>
@@ -129,6 +138,8 @@ for (const [name, options] of Object.entries({ local: LOCAL, HDFS })) {
           await successor.closeGeneration(2)
           if ((await save(successor, 3, 50)).outcome !== 'committed') wrong.push(`${index}: successor`)
           await successor.sweep(0)
+          if ((await leftovers(inner)).length > 0)
+            wrong.push(`${index}: ${(await leftovers(inner)).join(', ')}`)
           const after = await judge(inner, { acknowledged: rank(3, 50) })
           if (after !== undefined) wrong.push(`after operation ${index} and a successor: ${after}`)
         }

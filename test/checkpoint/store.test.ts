@@ -282,7 +282,7 @@ t.test('Retention: over generations; the newest that verifies stays, and all whi
   })
   t.equal((await store.requireNewest()).checkpoint.entry.step, 30)
   break_('g0001.closed/step-000000030')
-  t.same(await store.retain({ keepLast: 1 }), { removed: [], verified: undefined })
+  t.same(await store.retain({ keepLast: 1 }), { removed: [], verified: undefined, swept: [] })
   await t.rejects(store.requireNewest(), {
     code: 'ERR_CHECKPOINT_NONE',
     message:
