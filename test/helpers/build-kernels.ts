@@ -1,4 +1,4 @@
-// `npm run build:kernels`: compiles the AssemblyScript of `assembly/` and writes the bytes as a module of the source,
+// `npm run build:kernels`: compiles the AssemblyScript of the kernels and writes the bytes as a module of the source,
 // so that source, build and published package all find them in the same way. A test compiles it again and compares.
 
 import asc from 'assemblyscript/asc'
@@ -8,12 +8,13 @@ import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { MAX_PAGES } from '../../src/training/kernels/web-assembly.js'
 
+const SOURCES = 'src/training/kernels/assembly'
 const MODULE = 'src/training/kernels/simd-binary.ts'
 
 /** No `--noAssert` or fast-math liberties with floats are taken: `-O3` changes no rounding. */
 const OPTIONS = [
   'index.ts',
-  '--baseDir=assembly',
+  `--baseDir=${SOURCES}`,
   '--optimizeLevel=3',
   '--noAssert',
   '--runtime=stub',
@@ -65,7 +66,7 @@ function moduleText(bytes: Uint8Array): string {
       .match(/.{1,100}/g) ?? []
   const literal = lines.map(line => `  '${line}'`).join(' +\n')
   return (
-    '// Written by `npm run build:kernels` from assembly/: do not edit.\n\n' +
+    '// Written by `npm run build:kernels` from assembly/ beside it: do not edit.\n\n' +
     `/** The SIMD kernels as a WebAssembly module of ${bytes.length} bytes, in base64. */\n` +
     `export const SIMD_KERNELS =\n${literal}\n`
   )

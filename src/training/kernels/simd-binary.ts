@@ -1,4 +1,4 @@
-// Written by `npm run build:kernels` from assembly/: do not edit.
+// Written by `npm run build:kernels` from assembly/ beside it: do not edit.
 
 /** The SIMD kernels as a WebAssembly module of 5533 bytes, in base64. */
 export const SIMD_KERNELS =

@@ -66,7 +66,7 @@ type Sum =
 /** The module is the same for every memory; undefined where the engine lacks SIMD or threads. */
 let compiled: { readonly module: WasmModule | undefined } | undefined
 
-/** The kernels in WebAssembly with SIMD; compiled from `assembly/`. */
+/** The kernels in WebAssembly with SIMD; compiled from `assembly/` beside it. */
 export class SimdKernels implements Kernels {
   readonly name = 'simd'
   readonly memory: SharedMemory
