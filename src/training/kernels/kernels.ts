@@ -1,4 +1,4 @@
-import type { UpdateStep } from '../optimizer.js'
+import type { KernelCall } from '../update-rule.js'
 import type { SharedMemory } from './web-assembly.js'
 
 /** Elements of a variable whose squares are summed at a time: a norm is the sum of these in their order. */
@@ -65,5 +65,5 @@ export interface Kernels {
   decay(out: number, values: number, weightDecay: number, learningRate: number, length: number): void
 
   /** One step of an optimizer, without clipping and weight decay: those come before. */
-  update(step: UpdateStep, elements: UpdateElements): void
+  update(call: KernelCall, elements: UpdateElements): void
 }

@@ -1,5 +1,5 @@
-import type { UpdateStep } from '../optimizer.js'
 import { TreeReduction } from '../reduction.js'
+import type { KernelCall } from '../update-rule.js'
 import { NORM_BLOCK_ELEMENTS, type Kernels, type UpdateElements } from './kernels.js'
 import { PLAIN_UPDATES } from './plain-updates.js'
 import type { SharedMemory } from './web-assembly.js'
@@ -81,7 +81,7 @@ export class PlainKernels implements Kernels {
     for (let i = 0; i < length; i++) to[i] = f(from[i]! - f(f(from[i]! * share) * rate))
   }
 
-  update({ kernel, scalars }: UpdateStep, { from, to, gradient, slots, length }: UpdateElements): void {
+  update({ kernel, scalars }: KernelCall, { from, to, gradient, slots, length }: UpdateElements): void {
     const views = slots.map(slot => this.#view(slot, length))
     const run = PLAIN_UPDATES[kernel]
     run(this.#view(from, length), this.#view(to, length), this.#view(gradient, length), views, scalars)

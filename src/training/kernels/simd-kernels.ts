@@ -1,5 +1,4 @@
-import type { UpdateStep } from '../optimizer.js'
-import type { UpdateKernel } from '../update-rule.js'
+import type { KernelCall, UpdateKernel } from '../update-rule.js'
 import type { Kernels, UpdateElements } from './kernels.js'
 import { PlainKernels } from './plain-kernels.js'
 import { SIMD_KERNELS } from './simd-binary.js'
@@ -119,9 +118,9 @@ export class SimdKernels implements Kernels {
     this.#wasm.decay(out, values, weightDecay, learningRate, length)
   }
 
-  update(step: UpdateStep, elements: UpdateElements): void {
-    const { kernel, scalars } = step
-    if (kernel === 'ftrlPower') return this.#plain.update(step, elements)
+  update(call: KernelCall, elements: UpdateElements): void {
+    const { kernel, scalars } = call
+    if (kernel === 'ftrlPower') return this.#plain.update(call, elements)
     const { from, to, gradient, slots, length } = elements
     const [slot0 = 0, slot1 = 0, slot2 = 0] = slots
     const [a = 0, b = 0, c = 0, d = 0, e = 0] = scalars
