@@ -5,6 +5,7 @@ import type { CheckpointFiles } from './files.js'
 import type { CheckpointManifest } from './manifest.js'
 import type { StoredSlice } from './safetensors.js'
 import { groupByKey, keyText, type TensorKey } from './tensor-slice.js'
+import { checkWanted, loadShard, readVerified, toNativeOrder, type WantedInterval } from './verified-load.js'
 
 const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
 const ELEMENT_BYTES = 4
@@ -51,10 +52,39 @@ export class Checkpoint {
     })
   }
 
-  /** What the job put into `state.msgpack`. */
+  /**
+   * What the job put into `state.msgpack`.
+   *
+   * @throws ERR_CHECKPOINT_DAMAGED when it is not what the manifest says, however it was verified before
+   */
   async readState(): Promise<Uint8Array> {
-    const receipt = this.manifest.files.find(({ file }) => file === STATE_FILE)
-    return this.#read(STATE_FILE, 0, receipt?.bytes ?? 0)
+    const receipt = this.manifest.files.find(({ file }) => file === STATE_FILE)!
+    const bytes = new Uint8Array(receipt.bytes)
+    await readVerified(this.#files, this.entry.directory, receipt, (at, piece) => bytes.set(piece, at))
+    return bytes
+  }
+
+  /**
+   * Loads intervals of tensors, from whichever shards hold them: each file is read once and hashed meanwhile, so
+   * that what is loaded is what was written, also where a disk or a wire spoils bytes after they were verified.
+   *
+   * @throws ERR_CHECKPOINT_SLICE when there is no such tensor or interval; ERR_CHECKPOINT_DAMAGED: then nothing that
+   *   was loaded may be used
+   */
+  async load(wanted: readonly WantedInterval[]): Promise<void> {
+    const files = new Set<string>()
+    for (const interval of wanted) {
+      const slices = this.#slices.get(keyText(interval)) ?? []
+      checkWanted(this.entry.directory, slices, interval)
+      const end = interval.offset + interval.into.length
+      for (const { file, offset, length } of slices) {
+        if (offset < end && offset + length > interval.offset) files.add(file)
+      }
+    }
+    for (const receipt of this.manifest.files) {
+      if (files.has(receipt.file)) await loadShard(this.#files, this.entry.directory, receipt, wanted)
+    }
+    for (const { into } of wanted) toNativeOrder(into)
   }
 
   /**

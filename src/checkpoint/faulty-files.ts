@@ -23,7 +23,7 @@ export type FileFault =
   | { readonly kind: 'io-error' }
   /** A write that reports success lands by half: a broken upload, a lying disk. */
   | { readonly kind: 'torn' }
-  /** This bit of what is written or read is another. */
+  /** This bit of what is written or read is another; counted from the end where it is negative. */
   | { readonly kind: 'flip'; readonly bit: number }
   /** Somebody removes the folder of the path just before. */
   | { readonly kind: 'parent-removed' }
@@ -201,7 +201,8 @@ function half(bytes: Uint8Array): Uint8Array {
 function flipped(bytes: Uint8Array, fault: FileFault): Uint8Array {
   const copy = bytes.slice()
   if (fault.kind !== 'flip' || copy.byteLength === 0) return copy
-  const bit = fault.bit % (copy.byteLength * 8)
+  const bits = copy.byteLength * 8
+  const bit = ((fault.bit % bits) + bits) % bits
   copy[bit >> 3]! ^= 1 << (bit & 7)
   return copy
 }

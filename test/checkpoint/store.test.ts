@@ -6,11 +6,13 @@ import fc from 'fast-check'
 import t from 'tap'
 import {
   CheckpointStore,
+  FaultyFiles,
   LocalFiles,
   LocalPlaces,
   MemoryFiles,
   type CheckpointAttempt,
   type CheckpointEntry,
+  type CheckpointFiles,
   type TensorSlice,
 } from '../../src/checkpoint/index.js'
 import { outdated } from '../../src/checkpoint/retention.js'
@@ -29,7 +31,7 @@ import {
   write,
 } from '../helpers/checkpoint-sample.js'
 
-const memoryStore = (files = new MemoryFiles()): CheckpointStore =>
+const memoryStore = (files: CheckpointFiles = new MemoryFiles()): CheckpointStore =>
   new CheckpointStore(files, { random: new SeededRandom(1) })
 
 const stepsOf = (entries: readonly CheckpointEntry[]): number[] => entries.map(({ step }) => step)
@@ -52,11 +54,17 @@ t.test('Re-sharding: any layout is read as any other, element for element', asyn
       await attempt.writeState(stateOf(seed))
       await attempt.commit(FACTS)
       const { checkpoint } = await store.requireNewest()
-      // Each slice of the new layout, read into memory that is shared.
-      for (const { variable, kind, offset, values } of deal(model, after, random).flat()) {
-        const into = new Float32Array(new SharedArrayBuffer(values.byteLength))
-        await checkpoint.readSlices({ variable, kind }, offset, values.length, into)
-        if (!sameBits(into, values)) return false
+      // Each slice of the new layout, read into memory that is shared; and all of a new shard at once.
+      for (const slices of deal(model, after, random)) {
+        const wanted = slices.map(({ variable, kind, offset, values }) => {
+          return { variable, kind, offset, into: new Float32Array(new SharedArrayBuffer(values.byteLength)) }
+        })
+        await checkpoint.load(wanted)
+        for (const [index, { variable, kind, offset, values }] of slices.entries()) {
+          const into = new Float32Array(new SharedArrayBuffer(values.byteLength))
+          await checkpoint.readSlices({ variable, kind }, offset, values.length, into)
+          if (!sameBits(into, values) || !sameBits(wanted[index]!.into, values)) return false
+        }
       }
       return checkpoint.tensors().length === model.length
     }),
@@ -116,11 +124,35 @@ t.test('Reading: what is not there, or outside, is refused and named; a file tha
   })
   await t.rejects(checkpoint.readSlices(key, -1, 2), { code: 'ERR_CHECKPOINT_SLICE' })
   await t.rejects(checkpoint.readSlices(key, 0, 2, new Float32Array(3)), { message: /an array of 3/ })
+  const into = new Float32Array(6)
+  await t.rejects(checkpoint.load([{ ...key, offset: 30, into }]), {
+    code: 'ERR_CHECKPOINT_SLICE',
+    message: /has 35 elements of weights:layer-0\/kernel; asked were 6 from 30/,
+  })
   files.tamper('g0001/step-000000010/state.msgpack', bytes => bytes.subarray(0, 3))
   await t.rejects(checkpoint.readState(), {
     code: 'ERR_CHECKPOINT_DAMAGED',
-    message:
-      /^g0001\/step-000000010\/state\.msgpack gave 3 bytes from 0 instead of \d+, after it was verified/,
+    message: /^g0001\/step-000000010\/state\.msgpack gave 3 bytes from 0 instead of \d+/,
+  })
+})
+
+t.test('Loading: bits that flip after a checkpoint was verified are not taken for weights', async t => {
+  const inner = new MemoryFiles()
+  await save(memoryStore(inner), 1, 10)
+  let spoil = false
+  // In the last bytes of a shard, where its values are; or in its state.
+  const files = new FaultyFiles(inner, ({ kind, path }) =>
+    spoil && kind === 'read' && !path.endsWith('.json') ? { kind: 'flip', bit: -1 } : undefined,
+  )
+  const { checkpoint } = await memoryStore(files).requireNewest()
+  const into = new Float32Array(35)
+  const wanted = [{ variable: 'layer-0/kernel', kind: 'weights', offset: 0, into }]
+  await checkpoint.load(wanted)
+  spoil = true
+  await t.rejects(checkpoint.load(wanted), { code: 'ERR_CHECKPOINT_DAMAGED', message: /\.safetensors / })
+  await t.rejects(checkpoint.readState(), {
+    code: 'ERR_CHECKPOINT_DAMAGED',
+    message: /state\.msgpack has the SHA-256 \w+; the manifest says/,
   })
 })
 
@@ -313,36 +345,39 @@ t.test('Looking while a generation is closed: it is found where it is', async t 
 
 const RACER = join(import.meta.dirname, '../fixtures/checkpoint/race.ts')
 const RACERS = 3
-const ROUNDS = 8
+const STEPS = 8
+
+/** Starts a process that commits steps from 1 on; `onOutcome` is told what became of each. */
+function race(
+  args: { place: string; generation: number; racer: number; racers: number; steps: number },
+  onOutcome: (outcome: string, kill: () => void) => void,
+): Promise<unknown> {
+  const { place, generation, racer, racers, steps } = args
+  const numbers = [generation, racer, racers, steps].map(String)
+  const child = spawn(
+    process.execPath,
+    ['--import', 'tsx', '--conditions=troupe-source', RACER, place, ...numbers],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  )
+  child.stdout.on('data', (data: Buffer) => {
+    for (const outcome of data.toString().trim().split(' ')) onOutcome(outcome, () => child.kill('SIGKILL'))
+  })
+  return new Promise(resolve => child.on('close', resolve))
+}
 
 t.test('Disk: of processes that commit the same steps one wins each, and all see the same', async t => {
   const place = t.testdir()
   const outcomes = await Promise.all(
     Array.from({ length: RACERS }, async (_, racer) => {
-      const child = spawn(
-        process.execPath,
-        [
-          '--import',
-          'tsx',
-          '--conditions=troupe-source',
-          RACER,
-          place,
-          String(racer),
-          String(RACERS),
-          String(ROUNDS),
-        ],
-        { stdio: ['ignore', 'pipe', 'inherit'] },
-      )
-      let out = ''
-      child.stdout.on('data', (data: Buffer) => (out += data.toString()))
-      await new Promise(resolve => child.on('close', resolve))
-      return out.trim().split(' ')
+      const told: string[] = []
+      await race({ place, generation: 1, racer, racers: RACERS, steps: STEPS }, outcome => told.push(outcome))
+      return told
     }),
   )
   const store = new CheckpointStore(new LocalFiles(place))
   t.same(
     stepsOf(await store.list()),
-    Array.from({ length: ROUNDS }, (_, round) => ROUNDS - round),
+    Array.from({ length: STEPS }, (_, index) => STEPS - index),
   )
   for (const entry of await store.list()) {
     const winners = outcomes.flatMap((one, racer) => (one[entry.step - 1] === 'committed' ? [racer] : []))
@@ -353,6 +388,27 @@ t.test('Disk: of processes that commit the same steps one wins each, and all see
     t.ok(verification.ok && (await holds(verification.checkpoint, winners[0]!)), 'its checkpoint is the one')
   }
   t.same(await readdir(join(place, 'g0001/.tmp')), [])
+})
+
+t.test('Disk: a process killed in the middle loses nothing that it was told to be there', async t => {
+  const place = t.testdir()
+  const store = new CheckpointStore(new LocalFiles(place))
+  for (const [index, killAfter] of [1, 7, 30].entries()) {
+    const generation = index + 1
+    let acknowledged = 0
+    await race({ place, generation, racer: index, racers: 1, steps: 1e6 }, (outcome, kill) => {
+      if (outcome === 'committed') acknowledged++
+      if (acknowledged >= killAfter) kill()
+    })
+    const { checkpoint, skipped } = await store.requireNewest()
+    t.same(skipped, [], `${acknowledged} steps`)
+    t.equal(checkpoint.entry.generation, generation)
+    t.ok(checkpoint.entry.step >= acknowledged, `step ${checkpoint.entry.step}`)
+    t.ok(await holds(checkpoint, index))
+    await store.closeGeneration(generation)
+    await store.sweep()
+    t.same(await readdir(join(place, `g000${generation}.closed/.tmp`)), [])
+  }
 })
 
 t.test('Disk: names, errors and durable writes of local files', async t => {
