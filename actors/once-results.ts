@@ -1,23 +1,19 @@
 import { TroupeError, type DeferredReply, type OnceReply } from 'troupe'
+import type { Shard, WorkerId } from 'troupe/training'
 
-/** Results of what happens once in a job, and who waits for them. */
+/** Results of what happens once in a job, which its first server keeps, and who waits for them. */
 export class OnceResults {
-  readonly #kept: Map<string, unknown>
+  readonly #shard: Pick<Shard, 'onceFind' | 'onceKeep'>
   readonly #awaited = new Map<string, DeferredReply<OnceReply>[]>()
   #chiefEnded = false
 
-  /** @param kept from a checkpoint */
-  constructor(kept: Iterable<readonly [key: string, value: unknown]> = []) {
-    this.#kept = new Map(kept)
-  }
-
-  /** In the order in which they were kept. */
-  entries(): [key: string, value: unknown][] {
-    return [...this.#kept]
+  constructor(shard: Pick<Shard, 'onceFind' | 'onceKeep'>) {
+    this.#shard = shard
   }
 
   find(key: string): OnceReply {
-    return this.#kept.has(key) ? { found: true, value: this.#kept.get(key) } : { found: false }
+    const kept = this.#shard.onceFind(key)
+    return kept === undefined ? { found: false } : { found: true, value: kept.value }
   }
 
   /** Answers once the chief has a result, or has ended without. */
@@ -26,9 +22,13 @@ export class OnceResults {
     else this.#awaited.set(key, [...(this.#awaited.get(key) ?? []), reply])
   }
 
-  /** The first result counts. */
-  keep(key: string, value: unknown): void {
-    if (!this.#kept.has(key)) this.#kept.set(key, value)
+  /**
+   * The first result counts.
+   *
+   * @throws ERR_STALE_INCARNATION when it comes from a predecessor of the worker
+   */
+  keep(worker: WorkerId, key: string, value: unknown): void {
+    this.#shard.onceKeep(worker, key, value)
     const found = this.find(key)
     for (const reply of this.#awaited.get(key) ?? []) reply.resolve(found)
     this.#awaited.delete(key)

@@ -3,6 +3,7 @@ import {
   actor,
   ActorContext,
   Args,
+  CheckpointPlaces,
   handles,
   inject,
   Rejected,
@@ -12,29 +13,36 @@ import {
   type StartCause,
 } from 'troupe'
 import {
-  journalEntry,
+  JournalReader,
   Shard,
+  type Attachment,
   type ClosedStep,
-  type JournalExtract,
-  type ModelSpec,
+  type Enlisted,
+  type EpochLog,
+  type JournalImage,
+  type ModelPart,
+  type NormSums,
   type PhaseTimes,
+  type ShardCut,
+  type SnapshotTensor,
+  type VariableSpec,
+  type WorkerId,
 } from 'troupe/training'
-import type { CheckpointRef } from './checkpointer.js'
+import { Checkpointer, type CheckpointRef } from './checkpointer.js'
 import { FaultPoints } from './fault-points.js'
-import { NO_GENERATION, serverName, type JobSpec } from './job-spec.js'
+import { CHECKPOINTER, NO_GENERATION, NO_TIMEOUT_MS, serverName, type JobSpec } from './job-spec.js'
 import type { JobSupervisor } from './job-supervisor.js'
+import { isLoss } from './loss.js'
 import { OnceResults } from './once-results.js'
+import { readSnapshot } from './snapshot-reading.js'
+
+/** How often a server that waits for what other servers know of a gradient's norm says again what it knows. */
+const NORMS_AGAIN_MS = 1000
 
 export interface ParameterServerArgs {
   readonly job: JobSpec
   readonly supervisor: ActorRef<JobSupervisor>
   readonly shard: number
-}
-
-/** What a worker is told when it enlists. */
-export interface Enlisted {
-  /** The step that this server expects of its rank next. */
-  readonly next: number
 }
 
 /** Where a server stands. */
@@ -48,10 +56,10 @@ export interface ServerState {
 
 /** A server's part of the model in its newest version. */
 export interface ServerWeights {
-  readonly model: ModelSpec
+  /** Of the whole job, in its order. */
+  readonly variables: readonly VariableSpec[]
   readonly version: number
-  /** Its slices, at the layout's positions. */
-  readonly weights: Float32Array
+  readonly tensors: readonly SnapshotTensor[]
 }
 
 /** What a server holds in one generation of the job. */
@@ -59,8 +67,10 @@ interface Open {
   readonly generation: number
   readonly shard: Shard
   readonly onces: OnceResults
-  /** Who waits for the model. */
-  attaching: { readonly attach: () => void; readonly refuse: (error: Error) => void }[]
+  /** Who waits for a part of the model. */
+  attaching: { readonly part: number; readonly attach: () => void; readonly refuse: (error: Error) => void }[]
+  /** Ends what goes on for it. */
+  readonly close: () => void
 }
 
 /**
@@ -73,15 +83,29 @@ export class ParameterServer extends Actor {
   readonly #args: ParameterServerArgs
   readonly #name: string
   readonly #faults: FaultPoints
+  readonly #places: CheckpointPlaces
+  readonly #others: readonly ActorRef<ParameterServer>[]
+  readonly #checkpointer: ActorRef<Checkpointer>
   #open: Open | undefined
   /** It stands where a kill is planned. */
   #frozen = false
 
-  constructor(@inject(ActorContext) ctx: ActorContext, @inject(Args) args: ParameterServerArgs) {
+  constructor(
+    @inject(ActorContext) ctx: ActorContext,
+    @inject(Args) args: ParameterServerArgs,
+    @inject(CheckpointPlaces) places: CheckpointPlaces,
+  ) {
     super()
+    const { job, shard, supervisor } = args
     this.#args = args
-    this.#name = serverName(args.shard)
-    this.#faults = new FaultPoints(ctx, args.job, args.supervisor)
+    this.#name = serverName(shard)
+    this.#faults = new FaultPoints(ctx, job, supervisor)
+    this.#places = places
+    const names = Array.from({ length: job.parameterServers }, (_, other) => serverName(other))
+    this.#others = names
+      .filter(name => name !== this.#name)
+      .map(name => ctx.lookup(ParameterServer, `${supervisor.path}/${name}`))
+    this.#checkpointer = ctx.lookup(Checkpointer, `${supervisor.path}/${CHECKPOINTER}`)
   }
 
   override onStart(cause: StartCause): void {
@@ -112,29 +136,32 @@ export class ParameterServer extends Actor {
   @handles() state(): ServerState {
     const { incarnation } = this.ctx
     const open = this.#open
-    return { incarnation, generation: open?.generation ?? NO_GENERATION, step: open?.shard.step ?? 0 }
+    return { incarnation, generation: open?.generation ?? NO_GENERATION, step: open?.shard.version ?? 0 }
   }
 
   /** Steps from `from` on, as they were closed; asked of server 0. */
   @handles() steps(generation: number, from: number): ClosedStep[] {
     const { shard } = this.#known(generation)
-    const extract = shard.journal(shard.step)
-    return Array.from({ length: Math.max(0, extract.steps - from) }, (_, i) => ({
-      step: from + i,
-      ...journalEntry(extract, from + i),
-    }))
+    const image = shard.journal(0, shard.version)
+    const reader = new JournalReader(image)
+    const steps: ClosedStep[] = []
+    for (let step = Math.max(from, image.first); step < image.steps; step++) {
+      steps.push({ step, rank: null, ...reader.entry(step)! })
+    }
+    return steps
   }
 
   /** A cut is wanted before its time; asked of server 0. */
   @handles() cutSoon(generation: number): void {
-    this.#known(generation)
+    this.#known(generation).shard.requestCut()
+    this.rung()
   }
 
   /** Null if the job trained nothing. */
   @handles() weights(): ServerWeights | null {
     const { shard } = this.#known()
     if (!shard.defined) return null
-    return { model: shard.model, version: shard.step, weights: shard.weights() }
+    return { variables: shard.model.variables, version: shard.version, tensors: shard.tensors() }
   }
 
   /** Where each rank's time went; asked of server 0. */
@@ -145,45 +172,51 @@ export class ParameterServer extends Actor {
   // asked by workers
 
   /** Fences off the rank's earlier workers. */
-  @handles() enlist(generation: number, rank: number, incarnation: number): Enlisted {
-    return { next: this.#known(generation).shard.enlist(rank, incarnation) }
+  @handles() enlist(worker: WorkerId): Enlisted {
+    return this.#known(worker.generation).shard.enlist(worker)
   }
 
-  /** What user code saw in the first `steps` steps, as far as they are closed; asked of server 0. */
-  @handles() journal(generation: number, steps: number): JournalExtract {
-    return this.#known(generation).shard.journal(steps)
+  /** What user code of a rank saw in the first `steps` steps, as far as they are closed; asked of server 0. */
+  @handles() journal(generation: number, rank: number, steps: number): JournalImage {
+    return this.#known(generation).shard.journal(rank, steps)
   }
 
-  /** Takes the model and this server's slices of the initial values from the chief. */
-  @handles() define(generation: number, model: ModelSpec, initial: Float32Array): DeferredReply<null> {
+  /** Takes a part of the model and this server's slices of the initial values from the chief. */
+  @handles() define(
+    worker: WorkerId,
+    part: number,
+    spec: ModelPart,
+    initial: readonly Float32Array[],
+  ): DeferredReply<null> {
     return this.#answer(() => {
-      const open = this.#known(generation)
-      const first = !open.shard.defined
-      open.shard.define(model, initial)
-      if (first) this.#listen(open)
+      const open = this.#known(worker.generation)
+      open.shard.define(worker, part, spec, initial)
+      attachWaiting(open)
+      // The first version may be cut.
+      this.rung()
       return null
     })
   }
 
-  /** Takes the region of an enlisted worker; answers with the server's own, once the chief has defined the model. */
+  /** Takes the region of an enlisted worker; answers where it pushes a part, once the chief has defined that. */
   @handles() attach(
-    generation: number,
-    rank: number,
-    model: ModelSpec,
+    worker: WorkerId,
+    part: number,
+    spec: ModelPart,
     region: SharedArrayBuffer,
-  ): DeferredReply<SharedArrayBuffer> {
-    const reply = this.ctx.deferReply<SharedArrayBuffer>()
-    const open = this.#known(generation)
-    const attach = (): void => settle(reply, () => open.shard.attach(rank, model, region).buffer)
-    if (open.shard.defined || open.shard.finished(0)) attach()
-    else open.attaching.push({ attach, refuse: error => reply.reject(error) })
+  ): DeferredReply<Attachment> {
+    const reply = this.ctx.deferReply<Attachment>()
+    const open = this.#known(worker.generation)
+    const attach = (): void => settle(reply, () => open.shard.attach(worker, part, spec, region))
+    open.attaching.push({ part, attach, refuse: error => reply.reject(error) })
+    attachWaiting(open)
     return reply
   }
 
   /** A worker's program has returned: who waits for something from it waits in vain. */
-  @handles() finished(generation: number, rank: number, incarnation: number): void {
-    const open = this.#known(generation)
-    open.shard.finish(rank, incarnation)
+  @handles() finished(worker: WorkerId): void {
+    const open = this.#known(worker.generation)
+    open.shard.finish(worker)
     if (open.shard.finished(0)) {
       attachWaiting(open)
       open.onces.chiefEnded()
@@ -191,12 +224,23 @@ export class ParameterServer extends Actor {
     this.rung()
   }
 
+  /** The logs of an epoch that the chief's program has ended; told to server 0. */
+  @handles() epochEnded(worker: WorkerId, log: EpochLog): void {
+    this.#known(worker.generation).shard.keepEpoch(worker, log)
+  }
+
+  /** What another server knows of the norm of a step's gradient. */
+  @handles() norms(sums: NormSums): void {
+    this.#known(sums.generation).shard.takeNorms(sums)
+    this.rung()
+  }
+
   /** Workers have pushed. */
   @handles() rung(): void {
     const open = this.#open
     if (open === undefined || this.#frozen) return
-    if (this.#meetsKill(open.shard.step + 1)) return
-    const { closed, refused } = open.shard.scan()
+    if (this.#meetsKill(open.shard.version + 1)) return
+    const { closed, refused, norms, cuts, skipped } = open.shard.scan()
     const { supervisor, shard } = this.#args
     for (const { rank, step, verdict, sameBits } of refused) {
       this.ctx.log.debug(`push of step ${step + 1} by rank ${rank} refused: ${verdict}`)
@@ -204,9 +248,14 @@ export class ParameterServer extends Actor {
         supervisor.tell.inexact(step, `rank ${rank} computed step ${step + 1} again with another result`)
       }
     }
+    for (const sums of norms) for (const other of this.#others) other.tell.norms(sums)
     for (const step of closed) {
       this.ctx.progress()
       supervisor.tell.stepClosed(open.generation, shard, step)
+    }
+    for (const cut of cuts) this.#keep(open, cut)
+    for (const version of skipped) {
+      this.ctx.log.warn(`no checkpoint of step ${version}: those before it are still being written`)
     }
   }
 
@@ -221,8 +270,8 @@ export class ParameterServer extends Actor {
   }
 
   /** The first result counts. */
-  @handles() onceKeep(generation: number, key: string, value: unknown): void {
-    this.#known(generation).onces.keep(key, value)
+  @handles() onceKeep(worker: WorkerId, key: string, value: unknown): void {
+    this.#known(worker.generation).onces.keep(worker, key, value)
   }
 
   #close(generation: number): void {
@@ -230,7 +279,7 @@ export class ParameterServer extends Actor {
     this.#open = undefined
     this.#frozen = false
     if (open === undefined) return
-    open.shard.retire()
+    open.close()
     const error = stale(this.#name, open.generation, generation)
     for (const { refuse } of open.attaching) refuse(error)
     open.onces.refuse(error)
@@ -239,9 +288,59 @@ export class ParameterServer extends Actor {
   async #load(generation: number, checkpoint: CheckpointRef | null, recovery: boolean): Promise<void> {
     const { job, shard: index } = this.#args
     if (recovery) await this.#faults.reach({ step: Infinity, during: 'recovery', recovering: this.#name })
-    const shard = new Shard({ shard: index, shards: job.parameterServers, ranks: job.workers, generation })
-    this.#open = { generation, shard, onces: new OnceResults(), attaching: [] }
+    const { everySteps, intervalMs, place } = job.checkpoints
+    const shard = new Shard({
+      shard: index,
+      shards: job.parameterServers,
+      ranks: job.workers,
+      generation,
+      cutEverySteps: everySteps ?? 0,
+    })
+    if (checkpoint !== null) {
+      const { state, pieces } = await readSnapshot(this.#places.open(place), checkpoint, shard)
+      shard.restore(generation, state, pieces)
+    }
+    this.#listen(generation, shard, everySteps === null ? intervalMs : undefined)
     this.ctx.progress()
+  }
+
+  /** @param cutEveryMs how often server 0 asks for a cut, if not after so many steps */
+  #listen(generation: number, shard: Shard, cutEveryMs: number | undefined): void {
+    const self = this.ctx.selfAs(ParameterServer)
+    const { signal } = this.ctx
+    const bell = shard.listen(() => {
+      if (!signal.aborted) self.tell.rung()
+    })
+    const timers = [
+      this.ctx.every(NORMS_AGAIN_MS, () => {
+        for (const sums of shard.openNorms) for (const other of this.#others) other.tell.norms(sums)
+      }),
+    ]
+    if (this.#args.shard === 0 && cutEveryMs !== undefined) {
+      timers.push(this.ctx.every(cutEveryMs, () => shard.requestCut()))
+    }
+    const close = (): void => {
+      bell.stop()
+      for (const timer of timers) timer.cancel()
+      shard.retire()
+    }
+    signal.addEventListener('abort', () => bell.stop(), { once: true })
+    this.#open = { generation, shard, onces: new OnceResults(shard), attaching: [], close }
+  }
+
+  /** Gives a cut away to be written; its memory is used again when that is done. */
+  #keep({ generation, shard }: Open, cut: ShardCut): void {
+    const { version, tensors, state } = cut
+    const piece = { generation, step: version, shard: this.#args.shard, tensors, state }
+    const written = this.#checkpointer.ask.with({ timeoutMs: NO_TIMEOUT_MS }).piece(piece)
+    this.ctx.pipeToSelf(
+      written,
+      () => shard.releaseCut(cut),
+      error => {
+        shard.releaseCut(cut)
+        if (!isLoss(error)) throw error
+      },
+    )
   }
 
   #meetsKill(step: number): boolean {
@@ -253,16 +352,6 @@ export class ParameterServer extends Actor {
       this.rung()
     })
     return true
-  }
-
-  #listen(open: Open): void {
-    const self = this.ctx.selfAs(ParameterServer)
-    const { signal } = this.ctx
-    const listener = open.shard.area.bell.listen(() => {
-      if (!signal.aborted) self.tell.rung()
-    })
-    signal.addEventListener('abort', () => listener.stop(), { once: true })
-    attachWaiting(open)
   }
 
   /** A worker's mistake is told to the worker; it does not end the server. */
@@ -280,10 +369,13 @@ export class ParameterServer extends Actor {
   }
 }
 
+/** Answers those whose part is there, or will never be. */
 function attachWaiting(open: Open): void {
+  const ready = ({ part }: { readonly part: number }): boolean =>
+    part < open.shard.parts || open.shard.finished(0)
   const waiting = open.attaching
-  open.attaching = []
-  for (const { attach } of waiting) attach()
+  open.attaching = waiting.filter(each => !ready(each))
+  for (const each of waiting) if (ready(each)) each.attach()
 }
 
 function stale(name: string, got: number, known: number): Rejected {

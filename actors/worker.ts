@@ -21,7 +21,7 @@ import {
   type ProgramRequest,
   type StartCause,
 } from 'troupe'
-import { ExchangeRegion, planLayout, scatter } from 'troupe/training'
+import { ExchangeRegion, introducedValues, JobModel, ShardArea, type WorkerId } from 'troupe/training'
 import { Feeder } from './feeder.js'
 import { FaultPoints } from './fault-points.js'
 import { FEEDER, NO_TIMEOUT_MS, serverName, workerName, type JobSpec } from './job-spec.js'
@@ -54,17 +54,22 @@ interface Answer {
 @actor('worker', { module: import.meta.url })
 export class Worker extends Actor {
   readonly #args: WorkerArgs
+  readonly #id: WorkerId
   readonly #name: string
   readonly #compute: Compute
   readonly #faults: FaultPoints
   readonly #servers: readonly ActorRef<ParameterServer>[]
   readonly #feeder: ActorRef<Feeder>
+  /** Of the servers, once the program exchanges something with them. */
+  readonly #areas: ShardArea[] = []
   readonly #answers = new Map<number, Answer>()
   #requests = 0
   #program: Program | undefined
   /** Steps that the program replays. */
   #replays = 0
-  #region: ExchangeRegion | undefined
+  readonly #region: ExchangeRegion
+  /** As the program has named it so far. */
+  readonly #model: JobModel
   /** It took the place of one that died, and its program does not train yet. */
   #recovering = false
   #state: WorkerState = { returned: false, result: null }
@@ -85,6 +90,10 @@ export class Worker extends Actor {
       ctx.lookup(ParameterServer, `${jobPath}/${serverName(shard)}`),
     )
     this.#feeder = ctx.lookup(Feeder, `${jobPath}/${FEEDER}`)
+    const { generation, rank } = args
+    this.#id = { generation, rank, incarnation: ctx.incarnation }
+    this.#region = ExchangeRegion.create({ ...this.#id, shards: job.parameterServers })
+    this.#model = new JobModel(job.parameterServers)
   }
 
   override onStart(cause: StartCause): void {
@@ -124,6 +133,10 @@ export class Worker extends Actor {
   @handles() programSays(notice: ProgramNotice): void {
     const { supervisor, rank, generation } = this.#args
     if (notice.tell === 'live') this.#recovering = false
+    if (notice.tell === 'epoch') {
+      const { epoch, step, logs } = notice
+      this.#servers[0]!.tell.epochEnded(this.#id, { epoch, step, logs })
+    }
     supervisor.tell.programSays(generation, rank, notice)
   }
 
@@ -132,7 +145,7 @@ export class Worker extends Actor {
     const { supervisor, rank, generation } = this.#args
     if (end.kind === 'returned') {
       this.#state = { returned: true, result: end.result }
-      for (const server of this.#servers) server.tell.finished(generation, rank, this.ctx.incarnation)
+      for (const server of this.#servers) server.tell.finished(this.#id)
       supervisor.tell.returned(generation, rank, end.result)
       return
     }
@@ -165,13 +178,12 @@ export class Worker extends Actor {
     const { job, rank, generation } = this.#args
     const { incarnation, signal } = this.ctx
     const kills = await this.#faults.left()
-    const enlisted = await Promise.all(
-      this.#servers.map(server => server.ask.enlist(generation, rank, incarnation)),
-    )
+    const enlisted = await Promise.all(this.#servers.map(server => server.ask.enlist(this.#id)))
     // From here on only this incarnation pushes for the rank, so what the servers expect stays.
     this.#replays = Math.min(...enlisted.map(({ next }) => next))
-    const journal = await this.#servers[0]!.ask.journal(generation, this.#replays)
+    const journal = await this.#servers[0]!.ask.journal(generation, rank, this.#replays)
     const self = this.ctx.selfAs(Worker)
+    const [region, areas] = [this.#region, this.#areas]
     const spec = {
       job: job.name,
       module: job.module,
@@ -186,6 +198,8 @@ export class Worker extends Actor {
       ...(job.spareThreads === undefined ? {} : { spareThreads: job.spareThreads }),
       from: this.#replays,
       journal,
+      knownParts: Math.min(...enlisted.map(({ parts }) => parts)),
+      staleness: 0,
       kills: kills.filter(kill => this.#meets(kill)),
     }
     this.#program = this.#compute.start(spec, {
@@ -200,6 +214,11 @@ export class Worker extends Actor {
       },
       ended: end => {
         if (!signal.aborted) self.tell.programEnded(end)
+      },
+      // Also after this incarnation has ended: the servers use the memory again that the thread wrote to.
+      exited: () => {
+        region.markExited()
+        for (const area of areas) area.bell.ring()
       },
     })
   }
@@ -220,7 +239,7 @@ export class Worker extends Actor {
       case 'once-find':
         return first.ask.with({ timeoutMs: NO_TIMEOUT_MS }).onceFind(generation, request.key, rank !== 0)
       case 'once-keep':
-        await first.ask.onceKeep(generation, request.key, request.value)
+        await first.ask.onceKeep(this.#id, request.key, request.value)
         return null
     }
   }
@@ -239,36 +258,27 @@ export class Worker extends Actor {
     }
   }
 
-  async #join({ model, initial }: JoinRequest): Promise<JoinReply> {
-    const { rank, generation } = this.#args
-    const layout = planLayout(model.variables, this.#servers.length)
+  async #join({ part, spec, initial }: JoinRequest): Promise<JoinReply> {
+    const placed = this.#model.agree(part, spec, this.#args.rank)
     if (initial !== null) {
       await Promise.all(
-        this.#servers.map((server, shard) => {
-          const slices = new Float32Array(layout.shardElements[shard]!)
-          scatter(layout, shard, initial, slices)
-          return server.ask.define(generation, model, slices)
-        }),
+        this.#servers.map(async (server, shard) =>
+          server.ask.define(this.#id, part, spec, introducedValues(placed, shard, initial)),
+        ),
       )
     }
-    const region = ExchangeRegion.create({
-      generation,
-      incarnation: this.ctx.incarnation,
-      rank,
-      shardElements: layout.shardElements,
-      outputs: model.outputs.length,
-    })
-    const areas = await Promise.all(
-      this.#servers.map(server =>
-        server.ask.with({ timeoutMs: NO_TIMEOUT_MS }).attach(generation, rank, model, region.buffer),
+    const { buffer } = this.#region
+    const servers = await Promise.all(
+      this.#servers.map(async server =>
+        server.ask.with({ timeoutMs: NO_TIMEOUT_MS }).attach(this.#id, part, spec, buffer),
       ),
     )
-    this.#region = region
+    if (this.#areas.length === 0) for (const { area } of servers) this.#areas.push(new ShardArea(area))
     if (this.#recovering) {
       const point = { step: this.#replays + 1, during: 'recovery', recovering: this.#name } as const
       await this.#faults.reach(point)
     }
-    return { region: region.buffer, areas }
+    return { region: buffer, servers }
   }
 
   #settle(id: number, settle: (answer: Answer) => void): void {
@@ -279,9 +289,7 @@ export class Worker extends Actor {
 
   /** Steps that every server has of this rank, as far as this incarnation knows. */
   #pushed(): number {
-    const region = this.#region
-    if (region === undefined) return this.#replays
-    const committed = this.#servers.map((_, shard) => region.committed(shard) + 1)
+    const committed = this.#servers.map((_, shard) => this.#region.committed(shard) + 1)
     return Math.max(this.#replays, Math.min(...committed))
   }
 

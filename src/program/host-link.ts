@@ -14,6 +14,7 @@ export class HostLink {
   readonly #port: MessagePort
   readonly #replies: MessagePort
   readonly #control: Int32Array
+  #around: <T>(wait: () => T) => T = wait => wait()
 
   constructor(port: MessagePort, data: ProgramThreadData) {
     this.#port = port
@@ -25,8 +26,18 @@ export class HostLink {
     this.#port.postMessage(notice)
   }
 
+  /** From now on the waits of {@link ask} run within this. */
+  waitWithin(around: <T>(wait: () => T) => T): void {
+    this.#around = around
+  }
+
   /** Asks and blocks the thread until the answer is there; throws the error that it was answered with. */
   ask<R extends ProgramRequest>(request: R): ProgramReplies[R['ask']] {
+    // The place of a fault may be in the middle of a push.
+    return request.ask === 'fault' ? this.#ask(request) : this.#around(() => this.#ask(request))
+  }
+
+  #ask<R extends ProgramRequest>(request: R): ProgramReplies[R['ask']] {
     const seen = Atomics.load(this.#control, ControlWord.replies)
     this.#port.postMessage(request)
     Atomics.wait(this.#control, ControlWord.replies, seen)

@@ -3,7 +3,7 @@ import type { KillSpec } from '../config/index.js'
 import type { DatasetDescriptor } from '../data/index.js'
 import type { ErrorInfo } from '../errors.js'
 import type { BackendName, ComputeFingerprint } from '../tensor/index.js'
-import type { JournalExtract, ModelSpec, SamplePlanSpec } from '../training/index.js'
+import type { Attachment, JournalImage, ModelPart, SamplePlanSpec } from '../training/index.js'
 import type { JobLog as JobLogEvent, Logs } from './events.js'
 
 /** Everything a program is started with. Plain data: it can travel to another machine. */
@@ -31,7 +31,11 @@ export interface ProgramSpec {
   /** The first step to compute (from 0): this rank has pushed those before everywhere. */
   readonly from: number
   /** What user code saw of those steps; one that was not closed yet is missing, and known when it is. */
-  readonly journal: JournalExtract
+  readonly journal: JournalImage
+  /** Parts of the model that all parameter servers have: they need no initial values of those. */
+  readonly knownParts: number
+  /** How many steps ranks may be apart: 0 is exact mode. */
+  readonly staleness: number
   /** Kills that this program meets and that have not happened yet. */
   readonly kills: readonly KillSpec[]
 }
@@ -44,19 +48,24 @@ export type ProgramRequest =
   | { readonly ask: 'once-keep'; readonly key: string; readonly value: unknown }
   | FaultRequest
 
-/** Before its first step: agree on the model. */
+/** Before the first step that trains this part of the model: agree on it. */
 export interface JoinRequest {
   readonly ask: 'join'
-  readonly model: ModelSpec
-  /** The chief's values of the variables, in program order; none from the others and from a chief that resumes. */
+  /** Numbered from 0, in the order in which the program comes to them. */
+  readonly part: number
+  readonly spec: ModelPart
+  /**
+   * The chief's values of the variables that no part before had, in the order of the part; none from the others, and
+   * none where the servers have the part.
+   */
   readonly initial: readonly Float32Array[] | null
 }
 
 export interface JoinReply {
-  /** Where this incarnation pushes. */
+  /** Where this incarnation says what it pushes; the same for all parts. */
   readonly region: SharedArrayBuffer
-  /** Where it reads the weights; one for each parameter server. */
-  readonly areas: readonly SharedArrayBuffer[]
+  /** Of each parameter server, in order. */
+  readonly servers: readonly Attachment[]
 }
 
 export interface DatasetRequest {

@@ -3,9 +3,10 @@ import { killAt, type FaultPhase, type FaultPoint, type KillSpec } from '../conf
 import { hashSeed, type Clock, type MathRandomSeed } from '../determinism/index.js'
 import { TroupeError } from '../errors.js'
 import {
-  journalEntry,
+  JournalReader,
+  MAX_OUTPUTS,
   type JournalEntry,
-  type ModelSpec,
+  type ModelPart,
   type OptimizerSpec,
   type StepPhase,
   type VariableSpec,
@@ -30,6 +31,12 @@ export interface DrawnBatch {
   readonly rows: number
   /** How many batches its dataset has given since the last step. */
   readonly draws: number
+}
+
+/** A part of the model that the program has trained, or is about to. */
+interface JoinedPart {
+  readonly number: number
+  readonly trainee: Trainee
 }
 
 /** Everything a session stands on. */
@@ -59,8 +66,14 @@ export class TrainingSession {
   /** Where steps are to be computed twice. */
   readonly #check: DeterminismCheck | undefined
   #step = 0
-  #joined:
-    { readonly trainee: Trainee; readonly model: ModelSpec; readonly client: ExchangeClient } | undefined
+  readonly #journal: JournalReader
+  /** In the order in which the program came to them. */
+  readonly #parts: JoinedPart[] = []
+  /** Names of the variables in them. */
+  readonly #variables = new Set<string>()
+  #client: ExchangeClient | undefined
+  /** Whose step is being made. */
+  #part: JoinedPart | undefined
   /** The batch drawn for the coming step, if it came from `ctx.dataset`. */
   #drawn: DrawnBatch | undefined
   /** Gradients may be staged: a step is being computed. */
@@ -79,6 +92,8 @@ export class TrainingSession {
     this.#clock = clock
     this.#random = random
     this.#check = spec.checkDeterminism === true ? new DeterminismCheck(tf) : undefined
+    this.#journal = new JournalReader(spec.journal)
+    link.waitWithin(wait => (this.#client === undefined ? wait() : this.#client.parked(wait)))
     this.#seed('start', -1)
   }
 
@@ -93,6 +108,18 @@ export class TrainingSession {
 
   get replaying(): boolean {
     return this.#step < this.#spec.from
+  }
+
+  /** Whether the journal has forgotten this step, beyond its bound: it is replayed without what came of it. */
+  forgot(step: number): boolean {
+    return step < this.#spec.journal.first
+  }
+
+  /** The logs of the epoch that begins now, if the journal has forgotten all of its steps. */
+  keptEpoch(epoch: number): Readonly<Record<string, number>> | undefined {
+    const { epochs, first } = this.#spec.journal
+    const next = epochs.find(({ step }) => step > this.#step)
+    return next?.epoch === epoch && next.step <= first ? next.logs : undefined
   }
 
   get computing(): boolean {
@@ -118,7 +145,7 @@ export class TrainingSession {
   drew(batch: DrawnBatch, waitedMs: number): void {
     this.#refuseWithin('draws a batch that is dealt to this worker')
     this.#drawn = batch
-    if (this.#joined === undefined) this.#waited += waitedMs
+    if (this.#client === undefined) this.#waited += waitedMs
     else this.#spend('data', waitedMs)
   }
 
@@ -133,13 +160,12 @@ export class TrainingSession {
     this.#refuseWithin('makes a training step')
     this.#checkDraws()
     this.#seed('in', step)
-    const { model, client } = this.#join(trainee)
-    const entry = this.replaying
-      ? this.#replay(model, client)
-      : this.#train(client, trainee, this.#drawn?.rows ?? rows, compute)
+    const part = this.#join(trainee)
+    this.#part = part
+    const entry = this.replaying ? this.#replay(part) : this.#train(part, this.#drawn?.rows ?? rows, compute)
     this.#drawn = undefined
     this.#step += 1
-    if (step + 1 === this.#spec.from) this.#goLive({ client, model })
+    if (step + 1 === this.#spec.from) this.#goLive(part)
     this.#seed('after', step)
     return entry
   }
@@ -147,35 +173,43 @@ export class TrainingSession {
   /** Takes the gradients of the step that is being computed, by the names of their variables. */
   stage(gradients: ReadonlyMap<string, Tfjs.Tensor | undefined>): void {
     const began = this.now()
-    const { client, trainee } = this.#known()
+    const { number, trainee } = this.#part!
     this.#check?.stage(gradients)
-    for (const [index, { name }] of trainee.trainable.entries()) client.write(index, gradients.get(name))
+    for (const [index, { name }] of trainee.trainable.entries()) {
+      this.#known.write(number, index, gradients.get(name))
+    }
     this.#pushMs += this.now() - began
   }
 
-  #replay(model: ModelSpec, client: ExchangeClient): JournalEntry {
+  #replay({ number, trainee }: JoinedPart): JournalEntry {
     const step = this.#step
-    if (step >= this.#spec.journal.steps) {
+    const { steps, first } = this.#spec.journal
+    let entry: JournalEntry
+    if (step >= steps) {
       // Pushed by the worker before this one, but other ranks were still at it.
-      client.wait(step + 1)
-      return client.answer(step + 1)
+      this.#known.wait(step + 1)
+      entry = this.#known.answer(step + 1)
+    } else {
+      // What the journal has forgotten had values that nobody can look up any more.
+      const forgotten = { part: number, rows: 0, outputs: new Float32Array(trainee.outputs.length).fill(NaN) }
+      entry = step < first ? forgotten : this.#journal.entry(step)!
     }
-    const entry = journalEntry(this.#spec.journal, step)
-    if (entry.outputs.length === model.outputs.length) return entry
+    if (entry.part === number && entry.outputs.length === trainee.outputs.length) return entry
+    const before = this.#parts[entry.part]?.trainee
     throw new TroupeError(
       'ERR_REPLAY_DIVERGED',
-      `step ${step + 1} returns ${model.outputs.length} values (${model.outputs.join(', ')}); ` +
-        `the journal has ${entry.outputs.length}`,
+      `step ${step + 1} trains ${traineeText(trainee)} and returns ${trainee.outputs.length} values ` +
+        `(${trainee.outputs.join(', ')}); in the journal it ` +
+        (before === undefined || entry.part === number
+          ? `returns ${entry.outputs.length}`
+          : `trains ${traineeText(before)}`),
     )
   }
 
-  #train(
-    client: ExchangeClient,
-    trainee: Trainee,
-    rows: number,
-    compute: () => ArrayLike<number>,
-  ): JournalEntry {
+  #train(part: JoinedPart, rows: number, compute: () => ArrayLike<number>): JournalEntry {
     const step = this.#step
+    const client = this.#known
+    const { number, trainee } = part
     this.#killPoint(step, undefined)
     this.#pushMs = 0
     this.#computing = true
@@ -191,49 +225,61 @@ export class TrainingSession {
     }
     const computed = this.now()
     this.#spend('compute', computed - began - this.#pushMs)
-    for (const [i, variable] of trainee.state.entries()) client.write(trainee.trainable.length + i, variable)
-    client.writeOutputs(outputs)
-    client.push({ step, rows, optimizer: 0 }, shard => this.#killPoint(step, shard))
+    for (const [i, variable] of trainee.state.entries()) {
+      client.write(number, trainee.trainable.length + i, variable)
+    }
+    client.push({ step, rows, part: number }, outputs, shard => this.#killPoint(step, shard))
     const pushed = this.now()
     this.#spend('push', pushed - computed + this.#pushMs)
     client.wait(step + 1)
     const closed = this.now()
     this.#spend('barrier', closed - pushed)
-    client.assign(step + 1)
+    client.assign(number, step + 1)
     this.#spend('pull', this.now() - closed)
     return client.answer(step + 1)
   }
 
-  #join(trainee: Trainee): { model: ModelSpec; client: ExchangeClient } {
-    if (this.#joined !== undefined) {
-      if (sameTrainee(this.#joined.trainee, trainee)) return this.#joined
+  #join(trainee: Trainee): JoinedPart {
+    const known = this.#parts.find(part => sameTrainee(part.trainee, trainee))
+    if (known !== undefined) return known
+    const part = { number: this.#parts.length, trainee }
+    const variables = [...trainee.trainable, ...trainee.state]
+    if (trainee.outputs.length > MAX_OUTPUTS) {
       throw new TroupeError(
         'ERR_TRAINING_LOOP',
-        `step ${this.#step + 1} trains ${traineeText(trainee)}, the steps before ${traineeText(this.#joined.trainee)}`,
+        `a step returns ${trainee.outputs.length} values, loss and metrics; the limit is ${MAX_OUTPUTS}`,
       )
     }
-    const variables = [...trainee.trainable, ...trainee.state]
-    const model: ModelSpec = {
+    const spec: ModelPart = {
       variables: variables.map((variable, i) => variableSpec(variable, i < trainee.trainable.length)),
-      optimizers: [{ spec: trainee.optimizer, variables: [...trainee.trainable.keys()] }],
+      optimizer: trainee.optimizer,
       outputs: trainee.outputs,
     }
-    const { rank, from } = this.#spec
-    const initial = rank === 0 && from === 0 ? variables.map(v => Float32Array.from(v.dataSync())) : null
-    const reply = this.#link.ask({ ask: 'join', model, initial })
-    const client = new ExchangeClient(this.#tf, reply, model, variables)
-    this.#joined = { trainee, model, client }
-    this.#spend('data', this.#waited)
-    if (from === 0) this.#goLive(this.#joined)
-    return this.#joined
+    const { rank, from, knownParts, staleness } = this.#spec
+    const added = variables.filter(({ name }) => !this.#variables.has(name))
+    const sends = rank === 0 && part.number >= knownParts
+    const initial = sends ? added.map(v => Float32Array.from(v.dataSync())) : null
+    const reply = this.#link.ask({ ask: 'join', part: part.number, spec, initial })
+    const first = this.#client === undefined
+    this.#client ??= new ExchangeClient(this.#tf, reply, staleness)
+    this.#client.addPart(spec, reply, variables)
+    this.#parts.push(part)
+    for (const { name } of added) this.#variables.add(name)
+    if (first) this.#spend('data', this.#waited)
+    if (first && from === 0) this.#goLive(part)
+    else if (!this.replaying) {
+      this.#client.wait(this.#step)
+      this.#client.assign(part.number, this.#step)
+    }
+    return part
   }
 
   /** Everything before this step is replayed: takes its version, as every step leaves the next one's behind. */
-  #goLive({ client, model }: { client: ExchangeClient; model: ModelSpec }): void {
+  #goLive({ trainee }: JoinedPart): void {
     const { from } = this.#spec
-    client.wait(from)
-    client.assign(from)
-    this.#link.tell({ tell: 'live', step: from, outputs: model.outputs })
+    this.#known.wait(from)
+    this.#known.assignAll(from)
+    this.#link.tell({ tell: 'live', step: from, outputs: trainee.outputs })
   }
 
   /** A later batch's number of rows would be taken for this one's, and a replay could not tell which to draw. */
@@ -281,21 +327,26 @@ export class TrainingSession {
   }
 
   #spend(phase: StepPhase, ms: number): void {
-    this.#joined?.client.region.spend(phase, ms)
+    this.#client?.region.spend(phase, ms)
   }
 
-  #known(): { readonly client: ExchangeClient; readonly trainee: Trainee } {
-    if (this.#joined !== undefined) return this.#joined
-    throw new TroupeError('ERR_INTERNAL', 'gradients were staged before the first step')
+  get #known(): ExchangeClient {
+    if (this.#client !== undefined) return this.#client
+    throw new TroupeError('ERR_INTERNAL', 'values were exchanged before the first step')
   }
 }
 
 function sameTrainee(a: Trainee, b: Trainee): boolean {
   return (
     a.optimizer.id === b.optimizer.id &&
-    a.trainable.length === b.trainable.length &&
-    a.trainable.every((variable, i) => variable === b.trainable[i])
+    sameList(a.trainable, b.trainable) &&
+    sameList(a.state, b.state) &&
+    sameList(a.outputs, b.outputs)
   )
+}
+
+function sameList(a: readonly unknown[], b: readonly unknown[]): boolean {
+  return a.length === b.length && a.every((item, i) => item === b[i])
 }
 
 function traineeText({ optimizer, trainable }: Trainee): string {

@@ -1,4 +1,4 @@
-import { Bell } from './bell.js'
+import { atomicBells, type Bell, type Bells } from './bell.js'
 import { BufferPlan, checkMagic, WORDS_PER_LINE } from './shared-layout.js'
 
 const MAGIC = 0x54524252 // "TRBR"
@@ -63,7 +63,7 @@ export class BatchRing {
     readonly ys: Float32Array
   }[]
 
-  static create(shape: RingShape): BatchRing {
+  static create(shape: RingShape, bells: Bells = atomicBells): BatchRing {
     const buffer = new SharedArrayBuffer(plan(shape).bytes)
     const words = new Int32Array(buffer, 0, HEADER_WORDS)
     words[Word.magic] = MAGIC
@@ -71,10 +71,10 @@ export class BatchRing {
     words[Word.maxRows] = shape.maxRows
     words[Word.xElements] = shape.xElements
     words[Word.yElements] = shape.yElements
-    return new BatchRing(buffer)
+    return new BatchRing(buffer, bells)
   }
 
-  constructor(buffer: SharedArrayBuffer) {
+  constructor(buffer: SharedArrayBuffer, bells: Bells = atomicBells) {
     const words = new Int32Array(buffer, 0, HEADER_WORDS)
     checkMagic(words, MAGIC, 'batch ring')
     this.buffer = buffer
@@ -91,7 +91,7 @@ export class BatchRing {
       xs: new Float32Array(buffer, slot.xs, shape.maxRows * shape.xElements),
       ys: new Float32Array(buffer, slot.ys, shape.maxRows * shape.yElements),
     }))
-    this.bell = new Bell(words, BELL)
+    this.bell = bells(words, BELL)
   }
 
   // reader

@@ -7,26 +7,29 @@ export {
   type RingBatch,
   type RingShape,
 } from './batch-ring.js'
-export { Bell, type BellListener } from './bell.js'
-export { ExchangeRegion, type PushRecord, type RegionShape } from './exchange-region.js'
+export { NUMBERS_PER_SLICE, type Attachment } from './attached-worker.js'
+export { atomicBells, localBells, type Bell, type BellListener, type Bells } from './bell.js'
+export { ExchangeRegion, PARKED, type PushRecord, type RegionShape } from './exchange-region.js'
 export {
+  assemble,
+  introducedSlices,
+  introducedValues,
+  JobModel,
+  type PartVariable,
+  type PlacedPart,
+} from './job-model.js'
+export {
+  DEFAULT_JOURNAL_MAX_STEPS,
+  EMPTY_JOURNAL,
   Journal,
-  journalEntry,
+  JournalReader,
   type EpochLog,
   type JournalEntry,
-  type JournalExtract,
   type JournalImage,
 } from './journal.js'
-export { assemble, MAX_SHARD_BYTES, planLayout, scatter, type Layout, type Slice } from './layout.js'
-export { Ledger, type PushHeader, type Verdict } from './ledger.js'
-export {
-  assertSameModel,
-  elementCount,
-  type ModelPart,
-  type ModelSpec,
-  type OptimizerUse,
-  type VariableSpec,
-} from './model-spec.js'
+export { imbalance, MAX_SHARD_BYTES, planLayout, shardElements, type Slice } from './layout.js'
+export { Ledger, type PushHeader, type Verdict, type WorkerId } from './ledger.js'
+export { assertSamePart, elementCount, type ModelPart, type VariableSpec } from './model-spec.js'
 export { clipFactor, normClipping, type NormClipping } from './clipping.js'
 export { gradientNorms, normBlocks, type BlockSums, type GradientNorms } from './gradient-norm.js'
 export { kernels } from './kernels/choose-kernels.js'
@@ -61,9 +64,14 @@ export type { SlotSpec } from './update-rule.js'
 export { Permutation } from './permutation.js'
 export { reduceOutputs, TreeReduction } from './reduction.js'
 export { datasetSeed, SamplePlan, type SamplePlanSpec } from './sample-plan.js'
-export { ShardArea, type VersionWait } from './shard-area.js'
-export { Shard, type ClosedStep, type RefusedPush, type ShardOptions, type ShardScan } from './shard.js'
-export type { SlotEntry } from './slot-table.js'
+export { MAX_OUTPUTS, ShardArea, type Answer, type AreaWait } from './shard-area.js'
+export type { NormSums } from './norm-exchange.js'
+export type { RefusedPush } from './push-desk.js'
+export { RankExchange, type ExchangedSlice, type Obstacle, type RankExchangeParts } from './rank-exchange.js'
+export type { ClosedStep, ShardOptions } from './shard-core.js'
+export { Shard, type Enlisted, type ShardCut, type ShardScan } from './shard.js'
+export type { Repeated } from './shard-record.js'
+export { ShardMemory } from './shard-memory.js'
 export {
   slotKind,
   SnapshotReader,

@@ -1,10 +1,14 @@
 import { TroupeError } from '../errors.js'
 
-/** Who pushes, for which step, and by which authority. */
-export interface PushHeader {
+/** One incarnation of a rank's worker, and the generation of the job to which it belongs. */
+export interface WorkerId {
   readonly generation: number
-  readonly incarnation: number
   readonly rank: number
+  readonly incarnation: number
+}
+
+/** Who pushes, for which step, and by which authority. */
+export interface PushHeader extends WorkerId {
   readonly step: number
 }
 
@@ -43,12 +47,18 @@ export class Ledger {
     return this.#incarnation[this.#known(rank)]!
   }
 
+  /** For each rank the step expected next. */
+  get nexts(): readonly number[] {
+    return this.#next
+  }
+
   /**
    * From now on only this incarnation may push for the rank; returns the step expected of it.
    *
-   * @throws ERR_STALE_INCARNATION if a later one was enlisted before
+   * @throws ERR_STALE_GENERATION; ERR_STALE_INCARNATION if a later one was enlisted before
    */
-  enlist(rank: number, incarnation: number): number {
+  enlist({ generation, rank, incarnation }: WorkerId): number {
+    this.#assertGeneration(generation, rank)
     const current = this.incarnation(rank)
     if (incarnation < current) {
       throw new TroupeError(
@@ -61,6 +71,22 @@ export class Ledger {
     return this.#next[rank]!
   }
 
+  /**
+   * Lets only the enlisted incarnation pass.
+   *
+   * @throws ERR_STALE_GENERATION, ERR_STALE_INCARNATION
+   */
+  assertCurrent({ generation, rank, incarnation }: WorkerId): void {
+    this.#assertGeneration(generation, rank)
+    const current = this.incarnation(rank)
+    if (incarnation === current) return
+    throw new TroupeError(
+      'ERR_STALE_INCARNATION',
+      `incarnation ${incarnation} of rank ${rank} speaks; ${current} is enlisted`,
+      { data: { rank, incarnation, current } },
+    )
+  }
+
   /** Judges a push and, if it is accepted, counts it. */
   judge({ generation, incarnation, rank, step }: PushHeader): Verdict {
     if (generation !== this.generation) return 'stale-generation'
@@ -70,6 +96,15 @@ export class Ledger {
     if (step > next) return 'future'
     this.#next[rank] = next + 1
     return 'accept'
+  }
+
+  #assertGeneration(generation: number, rank: number): void {
+    if (generation === this.generation) return
+    throw new TroupeError(
+      'ERR_STALE_GENERATION',
+      `rank ${rank} speaks for generation ${generation}; the job is in ${this.generation}`,
+      { data: { rank, generation, current: this.generation } },
+    )
   }
 
   #known(rank: number): number {

@@ -3,6 +3,7 @@ import type { OptimizerSpec } from './optimizer.js'
 
 /** A variable of the model; its elements are float32. */
 export interface VariableSpec {
+  /** Unique in the job: parts that name it share the variable. */
   readonly name: string
   /** Empty for a scalar. */
   readonly shape: readonly number[]
@@ -14,29 +15,14 @@ export interface VariableSpec {
 }
 
 /**
- * What a program trains in a step: an optimizer with the variables that it updates or that change beside. Parts are
- * numbered in the order in which a program first trains them; variables are known by name, so parts may share them.
+ * What a program trains in a step: an optimizer with the variables that it updates, and state that changes beside.
+ * Every rank of a job must agree on it. Parts are numbered in the order in which a program first trains them;
+ * variables are known by name, so parts may share them.
  */
 export interface ModelPart {
   readonly optimizer: OptimizerSpec
   /** The trainable ones first, in the order of the gradients, then state. */
   readonly variables: readonly VariableSpec[]
-  /** Names of what a step returns to user code: the loss, then the metrics. */
-  readonly outputs: readonly string[]
-}
-
-/** An optimizer and what it updates. */
-export interface OptimizerUse {
-  readonly spec: OptimizerSpec
-  /** Indices into {@link ModelSpec.variables}, all of them trainable. */
-  readonly variables: readonly number[]
-}
-
-/** What every rank of a job must agree on before its first step. */
-export interface ModelSpec {
-  /** In program order. */
-  readonly variables: readonly VariableSpec[]
-  readonly optimizers: readonly OptimizerUse[]
   /** Names of what a step returns to user code: the loss, then the metrics. */
   readonly outputs: readonly string[]
 }
@@ -49,14 +35,14 @@ export function elementCount(shape: readonly number[]): number {
 }
 
 /**
- * Throws unless both are the same in every name, shape and order.
+ * Throws unless both are the same in every name, shape, option and order.
  *
  * @throws ERR_RANKS_DIVERGED with both lists
  */
-export function assertSameModel(known: ModelSpec, got: ModelSpec, rank: number): void {
+export function assertSamePart(known: ModelPart, got: ModelPart, rank: number): void {
   const lists: [string, readonly string[], readonly string[]][] = [
     ['variables', known.variables.map(variableText), got.variables.map(variableText)],
-    ['optimizers', known.optimizers.map(optimizerText), got.optimizers.map(optimizerText)],
+    ['optimizer', [optimizerText(known.optimizer)], [optimizerText(got.optimizer)]],
     ['outputs of a step', known.outputs, got.outputs],
   ]
   for (const [what, before, now] of lists) {
@@ -81,7 +67,7 @@ function variableText(variable: VariableSpec): string {
   return `${variable.name}[${variable.shape.join('x')}]${variable.trainable ? '' : ' (state)'}`
 }
 
-function optimizerText({ spec, variables }: OptimizerUse): string {
-  const options = Object.entries(spec.options).map(([name, value]) => `${name}=${value}`)
-  return `${spec.id}: ${spec.name}(${options.join(', ')}) of ${variables.length} variables`
+function optimizerText({ id, name, options }: OptimizerSpec): string {
+  const listed = Object.entries(options).map(([option, value]) => `${option}=${JSON.stringify(value)}`)
+  return `${id}: ${name}(${listed.join(', ')})`
 }

@@ -1,31 +1,29 @@
 import { TroupeError } from '../errors.js'
-import { ExchangeRegion } from './exchange-region.js'
-import { Journal, type JournalExtract } from './journal.js'
-import { planLayout, type Layout } from './layout.js'
-import { Ledger, type Verdict } from './ledger.js'
-import { assertSameModel, type ModelSpec } from './model-spec.js'
-import { reduceOutputs } from './reduction.js'
-import { ShardArea } from './shard-area.js'
-import { ShardUpdate } from './shard-update.js'
-import type { SlotEntry } from './slot-table.js'
-import { STEP_PHASES, type PhaseTimes, type StepPhase } from './step-phase.js'
+import type { Attachment } from './attached-worker.js'
+import { BarrierCloser } from './barrier-closer.js'
+import type { BellListener } from './bell.js'
+import { PARKED } from './exchange-region.js'
+import { JobModel } from './job-model.js'
+import type { EpochLog, JournalImage } from './journal.js'
+import type { WorkerId } from './ledger.js'
+import { LooseCloser } from './loose-closer.js'
+import type { ModelPart } from './model-spec.js'
+import type { NormSums } from './norm-exchange.js'
+import type { RefusedPush } from './push-desk.js'
+import { ShardCore, type ClosedStep, type ShardOptions } from './shard-core.js'
+import { shardTensors } from './shard-tensors.js'
+import { SnapshotBuffers } from './snapshot-buffers.js'
+import type { SnapshotTensor, TensorInterval } from './snapshot.js'
+import type { PhaseTimes } from './step-phase.js'
+import type { StepCloser } from './step-closer.js'
+import type { TrainingState } from './training-state.js'
 
-/** What a shard is, for as long as it lives. */
-export interface ShardOptions {
-  readonly shard: number
-  readonly shards: number
-  /** Workers of the job. */
-  readonly ranks: number
-  readonly generation: number
-}
-
-/** A step that this shard closed. */
-export interface ClosedStep {
-  readonly step: number
-  /** Rows over all ranks. */
-  readonly rows: number
-  /** Global loss and metrics; on shard 0, else empty. */
-  readonly outputs: Float32Array
+/** What a worker is told when it enlists. */
+export interface Enlisted {
+  /** The step that this shard expects of its rank next. */
+  readonly next: number
+  /** Parts of the model that the shard has: for those it needs no initial values. */
+  readonly parts: number
 }
 
 /** What one look at the regions brought. */
@@ -33,322 +31,336 @@ export interface ShardScan {
   readonly closed: readonly ClosedStep[]
   /** Pushes that were not applied. */
   readonly refused: readonly RefusedPush[]
+  /** For every other shard. */
+  readonly norms: readonly NormSums[]
+  readonly cuts: readonly ShardCut[]
+  /** Versions that were due to be cut while both snapshots were in use. */
+  readonly skipped: readonly number[]
 }
 
-export interface RefusedPush {
-  readonly rank: number
-  readonly step: number
-  readonly verdict: Exclude<Verdict, 'accept'>
-  /** Of a duplicate that could be compared: whether it holds the bits of the push that was kept. */
-  readonly sameBits?: boolean
-}
-
-interface Defined {
-  readonly model: ModelSpec
-  readonly layout: Layout
-  readonly area: ShardArea
-  readonly update: ShardUpdate
-}
-
-/** One rank, as a shard sees it. */
-interface Rank {
-  /** Of its worker's present incarnation; none until that has attached. */
-  region: ExchangeRegion | undefined
-  /** The step seen last in {@link region}. */
-  seen: number
-  /** The push that was accepted for the open step; its writer may be dead. */
-  accepted: ExchangeRegion | undefined
-  /** Its program has ended: no push follows. */
-  finished: boolean
-  /** Milliseconds spent by incarnations that are gone. */
-  readonly spent: Record<StepPhase, number>
+/** A shard's part of a cut: plain data. */
+export interface ShardCut {
+  readonly generation: number
+  readonly version: number
+  readonly shard: number
+  readonly shards: number
+  /** Weights and slots, in shared memory that stays as it is until {@link Shard.releaseCut}. */
+  readonly tensors: readonly SnapshotTensor[]
+  /** What belongs to the cut beside; from shard 0 alone. */
+  readonly state: TrainingState | null
+  /** In the modes beside exact mode: what workers have stopped for, to be given to {@link Shard.lowerMarker}. */
+  readonly marker: number
 }
 
 /**
  * A parameter server's part of the training, without its surroundings: takes pushes from the workers' regions,
- * closes a step when every rank has pushed it, and publishes the new version. Step t is computed on version t;
- * closing it makes version t + 1.
+ * makes new versions of its slices of the model, and publishes them.
  *
- * The caller decides when to look ({@link scan}); looking too often does no harm.
+ * Its surroundings decide when to look ({@link scan}): after a ring of the bell, after norms of another shard, and
+ * whenever they like. They carry {@link NormSums} between shards, and take the cuts away.
  */
 export class Shard {
   readonly options: ShardOptions
-  readonly #ledger: Ledger
-  readonly #ranks: readonly Rank[]
-  readonly #journal = new Journal()
-  #defined: Defined | undefined
-  /** The open step, which is also the version it is computed on. */
-  #step = 0
+  #snapshots = new SnapshotBuffers()
+  #core: ShardCore
+  #closer: StepCloser
+  #retired = false
+  #cuts: ShardCut[] = []
+  #skipped: number[] = []
+  /** The marker of the last cut. */
+  #marker = 0
+  #cutVersion = 0
+  readonly #listeners = new Set<{ readonly onRing: () => void; listener: BellListener }>()
 
   constructor(options: ShardOptions) {
     this.options = options
-    this.#ledger = new Ledger(options.generation, new Array<number>(options.ranks).fill(0))
-    this.#ranks = Array.from({ length: options.ranks }, () => ({
-      region: undefined,
-      seen: -1,
-      accepted: undefined,
-      finished: false,
-      spent: { data: 0, compute: 0, push: 0, barrier: 0, pull: 0 },
-    }))
+    this.#core = ShardCore.fresh(options)
+    this.#closer = closerOf(this.#core)
   }
 
-  /** The open step: as many are closed. */
-  get step(): number {
-    return this.#step
+  get generation(): number {
+    return this.#core.generation
   }
 
+  /** The newest version: as many updates are in it. In exact mode also the step that is open. */
+  get version(): number {
+    return this.#core.version
+  }
+
+  /** Whether it has a model. */
   get defined(): boolean {
-    return this.#defined !== undefined
+    return this.parts > 0
   }
 
-  /** @throws ERR_INTERNAL before {@link define} */
-  get area(): ShardArea {
-    return this.#known().area
+  /** How many parts of the model it has. */
+  get parts(): number {
+    return this.#core.model.shares.length
   }
 
-  get layout(): Layout {
-    return this.#known().layout
+  get model(): JobModel {
+    return this.#core.model.job
   }
 
-  get model(): ModelSpec {
-    return this.#known().model
+  /** Bytes of memory in use. */
+  get usedBytes(): number {
+    return this.#core.model.memory.usedBytes
   }
 
   /**
-   * Fences a rank's earlier workers off and returns the step expected of this one: it was pushed by none before.
+   * Fences a rank's earlier workers off.
    *
-   * @throws ERR_STALE_INCARNATION if a later one was enlisted
+   * @throws ERR_STALE_GENERATION; ERR_STALE_INCARNATION if a later one was enlisted
    */
-  enlist(rank: number, incarnation: number): number {
-    const next = this.#ledger.enlist(rank, incarnation)
-    const entry = this.#ranks[rank]!
-    entry.finished = false
-    if (entry.region !== undefined && entry.region.incarnation !== incarnation) this.#detach(entry)
-    return next
+  enlist(worker: WorkerId): Enlisted {
+    const { desk, area, loose } = this.#core
+    const next = desk.enlist(worker)
+    // Where a rank is answered by itself, an unanswered step is made again: nobody else knows its loss.
+    return { next: loose ? area.applied(worker.rank) : next, parts: this.parts }
   }
 
   /**
-   * Takes the model and the chief's initial values; the first call counts, later ones must agree with it.
+   * Takes a part of the model, with the chief's initial values of the variables that are new in it. A part that is
+   * there already must be the same, and keeps its values.
    *
-   * @param initial this shard's slices at the layout's positions
-   * @throws ERR_RANKS_DIVERGED, ERR_LAYOUT
+   * @param initial this shard's slices of them, as `introducedValues` has them
+   * @throws ERR_RANKS_DIVERGED, ERR_LAYOUT, ERR_STALE_GENERATION, ERR_STALE_INCARNATION
    */
-  define(model: ModelSpec, initial: Float32Array): void {
-    if (this.#defined !== undefined) {
-      assertSameModel(this.#defined.model, model, 0)
-      return
-    }
-    const { shard, shards, generation, ranks } = this.options
-    const layout = planLayout(model.variables, shards)
-    const elements = layout.shardElements[shard]!
-    if (initial.length !== elements) {
-      throw new TroupeError(
-        'ERR_INTERNAL',
-        `shard ${shard} got ${initial.length} initial values, not ${elements}`,
-      )
-    }
-    const area = ShardArea.create({ generation, shard, elements, outputs: model.outputs.length })
-    area.weights(0).set(initial)
-    const update = new ShardUpdate(model, layout, area, ranks)
-    this.#defined = { model, layout, area, update }
+  define(worker: WorkerId, part: number, spec: ModelPart, initial: readonly Float32Array[]): void {
+    const { ledger, model, version } = this.#core
+    ledger.assertCurrent(worker)
+    const first = !this.defined
+    if (model.define(part, spec, worker.rank, initial, version) && first) this.#cut(0)
   }
 
   /**
-   * Takes the region in which an enlisted worker will push.
+   * Lets an enlisted worker push a part.
    *
-   * @throws ERR_RANKS_DIVERGED if its model is another, or the chief ended without one; ERR_STALE_GENERATION,
+   * @param region the one of its incarnation, for all parts
+   * @throws ERR_RANKS_DIVERGED if its part is another, or the chief ended without it; ERR_STALE_GENERATION,
    * ERR_STALE_INCARNATION
    */
-  attach(rank: number, model: ModelSpec, buffer: SharedArrayBuffer): ShardArea {
-    if (this.#defined === undefined && this.finished(0)) {
-      throw new TroupeError(
-        'ERR_RANKS_DIVERGED',
-        `rank ${rank} trains, but the program of rank 0 ended without`,
-      )
+  attach(worker: WorkerId, part: number, spec: ModelPart, region: SharedArrayBuffer): Attachment {
+    const { area, desk, ledger, model } = this.#core
+    ledger.assertCurrent(worker)
+    if (part >= this.parts) {
+      throw this.finished(0)
+        ? new TroupeError(
+            'ERR_RANKS_DIVERGED',
+            `rank ${worker.rank} trains with optimizer ${spec.optimizer.id}, but the program of rank 0 ended without`,
+          )
+        : new TroupeError('ERR_INTERNAL', `shard ${area.shard} has no part ${part} of the model yet`)
     }
-    const { model: known, area } = this.#known()
-    assertSameModel(known, model, rank)
-    const region = new ExchangeRegion(buffer)
-    const { generation } = this.options
-    if (region.generation !== generation) {
-      throw new TroupeError(
-        'ERR_STALE_GENERATION',
-        `rank ${rank} attached with generation ${region.generation}, not ${generation}`,
-      )
-    }
-    const enlisted = this.#ledger.incarnation(rank)
-    if (region.rank !== rank || region.incarnation !== enlisted) {
-      throw new TroupeError(
-        'ERR_STALE_INCARNATION',
-        `rank ${rank} attached with incarnation ${region.incarnation}; ${enlisted} is enlisted`,
-      )
-    }
-    const entry = this.#ranks[rank]!
-    entry.region = region
-    entry.seen = -1
-    return area
+    model.job.agree(part, spec, worker.rank)
+    return desk.attach(worker, model.shares[part]!, region, area.buffer)
   }
 
-  /** The rank's program has ended and makes no more steps. An earlier incarnation's word does not count. */
-  finish(rank: number, incarnation: number): void {
-    if (incarnation === this.#ledger.incarnation(rank)) this.#ranks[rank]!.finished = true
+  /**
+   * The worker's program has ended and makes no more steps.
+   *
+   * @throws ERR_STALE_GENERATION, ERR_STALE_INCARNATION
+   */
+  finish(worker: WorkerId): void {
+    this.#core.desk.finish(worker)
   }
 
   finished(rank: number): boolean {
-    return this.#ranks[rank]!.finished
+    return this.#core.desk.finished(rank)
   }
 
   /**
-   * Takes what was pushed since the last look and closes what can be closed.
+   * Takes what was pushed since the last look and makes what versions can be made.
    *
    * @throws ERR_RANKS_DIVERGED when the open step can never be closed
    */
   scan(): ShardScan {
-    const closed: ClosedStep[] = []
+    const core = this.#core
+    core.desk.freeParted()
     const refused: RefusedPush[] = []
-    if (this.#defined === undefined) return { closed, refused }
-    do this.#take(refused)
-    while (this.#close(closed))
-    return { closed, refused }
+    if (this.defined) {
+      for (let advanced = true; advanced;) {
+        refused.push(...core.desk.take(core.loose ? Infinity : core.version))
+        advanced = this.#closer.advance()
+        if (advanced && !core.loose && core.cuts.isDue(core.version)) this.#cut(0)
+      }
+      if (core.loose) this.#heedMarker()
+    }
+    const { closed, outgoing: norms } = core
+    const [cuts, skipped] = [this.#cuts, this.#skipped]
+    core.closed = []
+    core.outgoing = []
+    this.#cuts = []
+    this.#skipped = []
+    return { closed, refused, norms, cuts, skipped }
   }
 
-  /** What user code saw in the first `steps` steps, as far as they are closed; shard 0 keeps it. */
-  journal(steps: number): JournalExtract {
-    return this.#journal.extract(Math.min(steps, this.#journal.steps))
+  /**
+   * Hears what another shard knows of a step's norms; {@link scan} goes on with it. What is late is passed over.
+   *
+   * @throws ERR_STALE_GENERATION
+   */
+  takeNorms(norms: NormSums): void {
+    const { area, norms: exchange, version } = this.#core
+    const done = norms.rank === null ? version : area.applied(norms.rank)
+    if (norms.step >= done || norms.generation !== this.generation) exchange.hear(norms)
   }
 
-  /** A copy of this shard's slices in the newest version. */
-  weights(): Float32Array {
-    return this.area.weights(this.#step).slice()
+  /** What this shard told the others last: to be told again if it may have been lost. */
+  get openNorms(): NormSums[] {
+    return this.#core.norms.said
   }
 
-  /** The optimizers' state; read it between two scans. */
-  slots(): IterableIterator<SlotEntry> {
-    return this.#known().update.slots()
+  /** Calls `onRing` when there may be something to {@link scan}, over rollbacks too. */
+  listen(onRing: () => void): BellListener {
+    const entry = { onRing, listener: this.#core.area.bell.listen(onRing) }
+    this.#listeners.add(entry)
+    return {
+      stop: () => {
+        this.#listeners.delete(entry)
+        entry.listener.stop()
+      },
+    }
   }
 
-  /** Where each rank's time went, over all its incarnations. */
+  /** Shard 0: asks for a cut as soon as all shards can know of it. */
+  requestCut(): void {
+    if (!this.#core.loose) this.#core.cuts.choose(this.version)
+    else if (this.#core.area.marker === 0) this.#core.area.setMarker(this.#marker + 1)
+  }
+
+  /** Shard 0, in the modes beside exact mode: every shard has its part of the cut, so workers may go on. */
+  lowerMarker(marker: number): void {
+    if (this.#core.area.marker === marker) this.#core.area.setMarker(0)
+  }
+
+  /** The tensors of this cut are needed no more. */
+  releaseCut({ generation, version }: Pick<ShardCut, 'generation' | 'version'>): void {
+    // Of another generation there are none: its cuts were dropped with it, and their memory is not used again.
+    if (generation === this.generation) this.#snapshots.release(version)
+  }
+
+  /** What {@link restore} needs of a snapshot. */
+  restoreNeeds(state: TrainingState): TensorInterval[] {
+    const { shard, shards } = this.options
+    return shardTensors(new JobModel(shards, state.parts), shard).map(({ interval }) => interval)
+  }
+
+  /**
+   * Puts a new shard, or one that is at work, to where the job stood at a cut, in a new generation. Every wait for a
+   * version of the old one ends; everything that belongs to it is refused from now on.
+   *
+   * @param pieces of any number of shards; they must hold all of {@link restoreNeeds}
+   * @throws ERR_STALE_GENERATION if the generation is not newer, unless nothing happened in this one; ERR_STATE_LOST
+   */
+  restore(generation: number, state: TrainingState, pieces: readonly SnapshotTensor[]): void {
+    const old = this.#core
+    if (generation < old.generation || (generation === old.generation && this.defined)) {
+      throw new TroupeError(
+        'ERR_STALE_GENERATION',
+        `generation ${generation} would be restored over generation ${old.generation}`,
+        { data: { generation, current: old.generation } },
+      )
+    }
+    const core = ShardCore.restored(this.options, generation, state, pieces)
+    if (!core.loose) core.record.expect(old.record)
+    old.area.retire()
+    this.#core = core
+    this.#closer = closerOf(core)
+    this.#snapshots = new SnapshotBuffers()
+    this.#marker = 0
+    this.#cutVersion = state.version
+    for (const entry of this.#listeners) {
+      entry.listener.stop()
+      entry.listener = core.area.bell.listen(entry.onRing)
+    }
+    if (this.#retired) core.area.retire()
+  }
+
+  // on shard 0: what user code saw
+
+  /** The first `steps` steps of a rank, as far as they are in a version. */
+  journal(rank: number, steps: number): JournalImage {
+    return this.#core.record.journal(rank).image(steps)
+  }
+
+  /** @throws ERR_STALE_GENERATION, ERR_STALE_INCARNATION */
+  keepEpoch(worker: WorkerId, log: EpochLog): void {
+    this.#core.ledger.assertCurrent(worker)
+    this.#core.record.endEpoch(worker.rank, log)
+  }
+
+  onceFind(key: string): { readonly value: unknown } | undefined {
+    return this.#core.record.once(key)
+  }
+
+  /**
+   * The first result of a key counts; it is returned.
+   *
+   * @throws ERR_STALE_GENERATION, ERR_STALE_INCARNATION
+   */
+  onceKeep(worker: WorkerId, key: string, value: unknown): unknown {
+    this.#core.ledger.assertCurrent(worker)
+    return this.#core.record.keepOnce(key, value)
+  }
+
+  // for reports
+
+  /** A copy of the newest version: weights and slots. */
+  tensors(): SnapshotTensor[] {
+    return this.#core.model
+      .tensors(this.version)
+      .map(tensor => ({ ...tensor, values: Float32Array.from(tensor.values) }))
+  }
+
+  /** Where each rank's time went, over all its incarnations of this generation. */
   phases(): PhaseTimes[] {
-    return this.#ranks.map(({ region, spent }) =>
-      region === undefined ? { ...spent } : add(spent, region.phases()),
-    )
+    return this.#core.desk.phases()
   }
 
   /** Ends every wait for a version of this shard: there will be no more. */
   retire(): void {
-    this.#defined?.area.retire()
+    this.#retired = true
+    this.#core.area.retire()
   }
 
-  #take(refused: RefusedPush[]): void {
-    const { shard, generation } = this.options
-    for (const [rank, entry] of this.#ranks.entries()) {
-      const { region } = entry
-      if (region === undefined) continue
-      const step = region.committed(shard)
-      if (step <= entry.seen) continue
-      entry.seen = step
-      // Nobody computes a step whose version is not there yet.
-      const verdict =
-        step > this.#step
-          ? 'future'
-          : this.#ledger.judge({ generation, incarnation: region.incarnation, rank, step })
-      if (verdict === 'accept') entry.accepted = region
-      else if (verdict === 'duplicate' && entry.accepted !== undefined && step === this.#step) {
-        refused.push({ rank, step, verdict, sameBits: this.#samePush(entry.accepted, region) })
-      } else refused.push({ rank, step, verdict })
+  #cut(marker: number): void {
+    const { generation, model, version } = this.#core
+    const tensors = this.#snapshots.take(version, model.tensors(version))
+    this.#cutVersion = version
+    if (tensors === undefined) {
+      this.#skipped.push(version)
+      return
     }
+    const { shard, shards } = this.options
+    const state = shard === 0 ? this.#core.state() : null
+    this.#cuts.push({ generation, version, shard, shards, tensors, state, marker })
   }
 
-  #close(closed: ClosedStep[]): boolean {
-    const pushes: ExchangeRegion[] = []
-    for (const { accepted } of this.#ranks) if (accepted !== undefined) pushes.push(accepted)
-    if (pushes.length < this.#ranks.length) {
-      if (pushes.length > 0) this.#checkNobodyFinished()
-      return false
+  /** Cuts once every rank has stopped for a marker, or does nothing that could change a version. */
+  #heedMarker(): void {
+    const { shard, cutEverySteps = 0 } = this.options
+    const due = cutEverySteps > 0 && this.version - this.#cutVersion >= cutEverySteps
+    if (shard === 0 && due) this.requestCut()
+    // Twice: a rank seen parked in the first pass may have gone on before the marker was raised, but not after.
+    const marker = this.#stoppedFor() > this.#marker ? this.#stoppedFor() : 0
+    if (marker === 0) return
+    this.#marker = marker
+    this.#cut(marker)
+  }
+
+  /** The marker for which all ranks have stopped; 0 if one goes on. */
+  #stoppedFor(): number {
+    const { desk } = this.#core
+    let marker = 0
+    for (let rank = 0; rank < this.options.ranks; rank++) {
+      if (desk.finished(rank)) continue
+      const halted = desk.halted(rank)
+      if (halted === 0) return 0
+      if (halted !== PARKED) marker = Math.max(marker, halted)
     }
-    const { area, model, update } = this.#known()
-    const { shard } = this.options
-    const records = pushes.map(push => push.record())
-    const optimizer = records[0]!.optimizer
-    for (const [rank, record] of records.entries()) {
-      if (record.optimizer === optimizer) continue
-      const named = (index: number): string => model.optimizers[index]?.spec.id ?? `number ${index}`
-      throw new TroupeError(
-        'ERR_RANKS_DIVERGED',
-        `in step ${this.#step} rank ${rank} used optimizer ${named(record.optimizer)}, rank 0 ${named(optimizer)}`,
-      )
-    }
-    const rows = records.map(record => record.rows)
-    update.apply(
-      this.#step,
-      optimizer,
-      pushes.map(push => push.values(shard)),
-      rows,
-    )
-    const total = rows.reduce((sum, count) => sum + count, 0)
-    const outputs = area.outputs(this.#step + 1)
-    if (shard === 0) {
-      reduceOutputs(
-        outputs,
-        pushes.map(push => push.outputs),
-        rows,
-      )
-      this.#journal.append({ outputs, rows: total })
-    }
-    closed.push({
-      step: this.#step,
-      rows: total,
-      outputs: shard === 0 ? outputs.slice() : new Float32Array(0),
-    })
-    for (const entry of this.#ranks) entry.accepted = undefined
-    this.#step += 1
-    area.publish(this.#step, total)
-    return true
-  }
-
-  /** Some ranks have made the open step: who ended without it would be waited for in vain. */
-  #checkNobodyFinished(): void {
-    const ended = this.#ranks.findIndex(({ accepted, finished }) => finished && accepted === undefined)
-    if (ended === -1) return
-    const goesOn = this.#ranks.findIndex(({ accepted }) => accepted !== undefined)
-    throw new TroupeError(
-      'ERR_RANKS_DIVERGED',
-      `the program of rank ${ended} ended after ${this.#step} steps, but rank ${goesOn} made step ${this.#step + 1}`,
-    )
-  }
-
-  #samePush(kept: ExchangeRegion, repeated: ExchangeRegion): boolean {
-    const { shard } = this.options
-    const [a, b] = [kept.record(), repeated.record()]
-    return (
-      a.rows === b.rows &&
-      a.optimizer === b.optimizer &&
-      (a.rows === 0 ||
-        (sameBits(kept.values(shard), repeated.values(shard)) && sameBits(kept.outputs, repeated.outputs)))
-    )
-  }
-
-  #detach(entry: Rank): void {
-    if (entry.region === undefined) return
-    Object.assign(entry.spent, add(entry.spent, entry.region.phases()))
-    entry.region = undefined
-    entry.seen = -1
-  }
-
-  #known(): Defined {
-    if (this.#defined !== undefined) return this.#defined
-    throw new TroupeError('ERR_INTERNAL', `shard ${this.options.shard} has no model yet`)
+    return marker
   }
 }
 
-function sameBits(a: Float32Array, b: Float32Array): boolean {
-  const bytes = (values: Float32Array): Buffer =>
-    Buffer.from(values.buffer, values.byteOffset, values.byteLength)
-  return bytes(a).equals(bytes(b))
-}
-
-function add(a: PhaseTimes, b: PhaseTimes): Record<StepPhase, number> {
-  const sum = { ...a }
-  for (const phase of STEP_PHASES) sum[phase] += b[phase]
-  return sum
+function closerOf(core: ShardCore): StepCloser {
+  return core.loose ? new LooseCloser(core) : new BarrierCloser(core)
 }

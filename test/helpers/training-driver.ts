@@ -9,17 +9,20 @@ import {
   assemble,
   BatchFeed,
   BatchRing,
+  DEFAULT_JOURNAL_MAX_STEPS,
   elementCount,
   ExchangeRegion,
-  planLayout,
+  introducedValues,
+  JobModel,
   SamplePlan,
-  scatter,
   Shard,
+  WEIGHTS_KIND,
   weightsSha256,
   type BellListener,
   type ClosedStep,
   type PhaseTimes,
   type RefusedPush,
+  type WorkerId,
 } from '../../src/training/index.js'
 
 const GENERATION = 1
@@ -30,6 +33,8 @@ export interface DriverOptions {
   readonly shards: number
   readonly seed?: number
   readonly backend?: BackendName
+  readonly staleness?: number
+  readonly journalMaxSteps?: number
   readonly args?: Record<string, unknown>
   readonly kills?: readonly string[]
   readonly checkDeterminism?: boolean
@@ -75,7 +80,8 @@ class Driver {
   readonly #closed: ClosedStep[] = []
   readonly #refused: RefusedPush[] = []
   readonly #notices: { rank: number; notice: ProgramNotice }[] = []
-  readonly #onces = new Map<string, unknown>()
+  /** Of each rank, what its present incarnation has joined. */
+  readonly #joins: { readonly model: JobModel; readonly region: ExchangeRegion }[] = []
   readonly #agreement = new DatasetAgreement()
   readonly #fired = new Set<string>()
   readonly #waiters: (() => void)[] = []
@@ -84,13 +90,12 @@ class Driver {
 
   constructor(options: DriverOptions) {
     this.#options = options
+    const { shards, workers: ranks, staleness = 0, journalMaxSteps = DEFAULT_JOURNAL_MAX_STEPS } = options
     this.#compute = options.compute ?? new ThreadCompute()
-    const { shards, workers: ranks } = options
     this.#incarnation = new Array<number>(ranks).fill(0)
-    this.#shards = Array.from(
-      { length: shards },
-      (_, shard) => new Shard({ shard, shards, ranks, generation: GENERATION }),
-    )
+    const shared = { shards, ranks, generation: GENERATION, staleness, journalMaxSteps }
+    this.#shards = Array.from({ length: shards }, (_, shard) => new Shard({ shard, ...shared }))
+    for (const shard of this.#shards) this.#listeners.push(shard.listen(() => this.#scan(shard)))
   }
 
   async run(): Promise<DriverResult> {
@@ -100,17 +105,20 @@ class Driver {
     const ranks = Array.from({ length: this.#options.workers }, (_, rank) => this.#rank(rank))
     const results = await Promise.race([Promise.all(ranks), failed])
     if (!this.#shards[0]!.defined) return { ...NOTHING, results, notices: this.#notices }
-    const { layout, model } = this.#shards[0]!
-    const buffers = this.#shards.map(shard => shard.weights())
+    const { variables } = this.#shards[0]!.model
+    const tensors = this.#shards.flatMap(shard => shard.tensors())
     const slots: Record<string, number[]> = {}
-    for (const shard of this.#shards) {
-      for (const { optimizer, slot, slice, values } of shard.slots()) {
-        const whole = (slots[`${optimizer} ${slot} ${slice.variable}`] ??= [])
-        for (const [i, value] of values.entries()) whole[slice.offset + i] = value
+    for (const kind of new Set(tensors.map(tensor => tensor.kind))) {
+      if (kind === WEIGHTS_KIND) continue
+      for (const [i, values] of assemble(variables, tensors, kind).entries()) {
+        const { name } = variables[i]!
+        if (tensors.some(tensor => tensor.kind === kind && tensor.variable === name)) {
+          slots[`${kind} ${name}`] = [...values]
+        }
       }
     }
     return {
-      hash: weightsSha256(model.variables, assemble(layout, model.variables, buffers)),
+      hash: weightsSha256(variables, assemble(variables, tensors, WEIGHTS_KIND)),
       history: this.#closed.map(({ rows, outputs }) => [rows, ...outputs]),
       results,
       notices: this.#notices,
@@ -139,14 +147,21 @@ class Driver {
   async #start(rank: number): Promise<ProgramEnd> {
     const { module, workers, seed = 7, args = {}, kills = [], backend = 'wasm', spareThreads } = this.#options
     const incarnation = (this.#incarnation[rank]! += 1)
-    const next = this.#shards.map(shard => shard.enlist(rank, incarnation))
-    const from = Math.min(...next)
-    const journal = this.#shards[0]!.journal(from)
+    const worker = { generation: GENERATION, rank, incarnation }
+    const enlisted = this.#shards.map(shard => shard.enlist(worker))
+    const from = Math.min(...enlisted.map(({ next }) => next))
+    const journal = this.#shards[0]!.journal(rank, from)
+    const region = ExchangeRegion.create({ ...worker, shards: this.#shards.length })
+    this.#joins[rank] = { model: new JobModel(this.#shards.length), region }
     return new Promise(resolve => {
       const host: ProgramHost = {
-        request: request => this.#answer(rank, incarnation, request),
-        notice: notice => this.#notice(rank, notice),
-        ended: resolve,
+        request: request => this.#answer(worker, request),
+        notice: notice => this.#notice(worker, notice),
+        ended: end => {
+          if (end.kind === 'returned') this.#finish(worker)
+          resolve(end)
+        },
+        exited: () => region.markExited(),
       }
       const spec = {
         job: 'test',
@@ -162,6 +177,8 @@ class Driver {
         ...(spareThreads === undefined ? {} : { spareThreads }),
         from,
         journal,
+        knownParts: Math.min(...enlisted.map(({ parts }) => parts)),
+        staleness: this.#options.staleness ?? 0,
         kills: kills
           .map(parseKill)
           .filter(kill => !this.#fired.has(kill.text))
@@ -172,12 +189,23 @@ class Driver {
     })
   }
 
-  #notice(rank: number, notice: ProgramNotice): void {
+  #notice(worker: WorkerId, notice: ProgramNotice): void {
+    const { rank } = worker
     this.#notices.push({ rank, notice })
+    if (notice.tell === 'epoch') this.#shards[0]!.keepEpoch(worker, notice)
     this.#options.onNotice?.(rank, notice)
   }
 
-  async #answer(rank: number, incarnation: number, request: ProgramRequest): Promise<unknown> {
+  #finish(worker: WorkerId): void {
+    for (const shard of this.#shards) {
+      shard.finish(worker)
+      this.#scan(shard)
+    }
+  }
+
+  async #answer(worker: WorkerId, request: ProgramRequest): Promise<unknown> {
+    const { rank } = worker
+    const first = this.#shards[0]!
     switch (request.ask) {
       case 'fault':
         await this.#options.beforeKill?.(rank)
@@ -185,30 +213,18 @@ class Driver {
         this.#programs.get(Number(request.kill.actor.slice('worker-'.length)))!.kill(request.kill.text)
         return null
       case 'join': {
-        const { model, initial } = request
-        const layout = planLayout(model.variables, this.#shards.length)
+        const { part, spec, initial } = request
+        const { model, region } = this.#joins[rank]!
+        const placed = model.agree(part, spec, rank)
         if (initial !== null) {
           for (const [s, shard] of this.#shards.entries()) {
-            const buffer = new Float32Array(layout.shardElements[s]!)
-            scatter(layout, s, initial, buffer)
-            if (shard.defined) continue
-            shard.define(model, buffer)
-            this.#listeners.push(shard.area.bell.listen(() => this.#scan(shard)))
+            shard.define(worker, part, spec, introducedValues(placed, s, initial))
           }
           this.#wake()
         }
-        while (!this.#shards.every(shard => shard.defined)) await this.#woken()
-        const { shardElements } = layout
-        const shape = {
-          generation: GENERATION,
-          incarnation,
-          rank,
-          shardElements,
-          outputs: model.outputs.length,
-        }
-        const region = ExchangeRegion.create(shape)
-        const areas = this.#shards.map(shard => shard.attach(rank, model, region.buffer).buffer)
-        return { region: region.buffer, areas }
+        while (!this.#shards.every(shard => shard.parts > part)) await this.#woken()
+        const servers = this.#shards.map(shard => shard.attach(worker, part, spec, region.buffer))
+        return { region: region.buffer, servers }
       }
       case 'dataset': {
         this.#agreement.check(rank, request)
@@ -228,13 +244,13 @@ class Driver {
         this.#listeners.push(ring.bell.listen(() => feed.pump()))
         return { ring: ring.buffer, plan: spec, xShape, yShape }
       }
-      case 'once-find':
-        if (rank !== 0) while (!this.#onces.has(request.key)) await this.#woken()
-        return this.#onces.has(request.key)
-          ? { found: true, value: this.#onces.get(request.key) }
-          : { found: false }
+      case 'once-find': {
+        if (rank !== 0) while (first.onceFind(request.key) === undefined) await this.#woken()
+        const kept = first.onceFind(request.key)
+        return kept === undefined ? { found: false } : { found: true, value: kept.value }
+      }
       case 'once-keep':
-        this.#onces.set(request.key, request.value)
+        first.onceKeep(worker, request.key, request.value)
         this.#wake()
         return null
     }
@@ -242,8 +258,15 @@ class Driver {
 
   #scan(shard: Shard): void {
     try {
-      const { closed, refused } = shard.scan()
+      const { closed, refused, norms } = shard.scan()
       this.#refused.push(...refused)
+      for (const sums of norms) {
+        for (const other of this.#shards) {
+          if (other === shard) continue
+          other.takeNorms(sums)
+          setImmediate(() => this.#scan(other))
+        }
+      }
       if (shard.options.shard === 0) this.#closed.push(...closed)
     } catch (error) {
       this.#fail(error as Error)

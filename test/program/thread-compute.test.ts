@@ -1,3 +1,4 @@
+import { EMPTY_JOURNAL } from '../../src/training/index.js'
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -28,7 +29,9 @@ function specOf(module: string, args: Record<string, unknown>): ProgramSpec {
     incarnation: 1,
     backend: 'js',
     from: 0,
-    journal: { steps: 0, width: 0, outputs: new Float32Array(0), rows: new Float64Array(0) },
+    journal: EMPTY_JOURNAL,
+    knownParts: 0,
+    staleness: 0,
     kills: [],
   }
 }

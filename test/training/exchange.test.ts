@@ -1,153 +1,101 @@
 import fc from 'fast-check'
 import t from 'tap'
 import {
-  assemble,
   BatchFeed,
   BatchRing,
   ExchangeRegion,
   optimizerSpec,
-  planLayout,
+  RankExchange,
   SamplePlan,
-  scatter,
-  Shard,
-  weightsSha256,
-  type ModelSpec,
+  type ModelPart,
 } from '../../src/training/index.js'
+import { ADAM, MOMENTUM, ShardCluster, type ClusterOptions } from '../helpers/shard-cluster.js'
 
-const MODEL: ModelSpec = {
-  variables: [
-    { name: 'kernel', shape: [9, 5], trainable: true },
-    { name: 'mean', shape: [3], trainable: false },
-    { name: 'bias', shape: [5], trainable: true },
-  ],
-  optimizers: [{ spec: optimizerSpec('adam', 'adam', 0.01), variables: [0, 2] }],
-  outputs: ['loss', 'acc'],
-}
-const GENERATION = 4
+const GAN: ClusterOptions = { parts: [ADAM, MOMENTUM], partOf: step => (step < 2 ? 0 : step % 2) }
 
-/** Plays the workers' part by hand: values of a push are a function of (step, rank) alone. */
-class Cluster {
-  readonly shards: Shard[]
-  readonly ranks: number
-  readonly incarnation: number[]
-  readonly regions: ExchangeRegion[] = []
-  readonly steps: number[][] = []
-
-  constructor(shards: number, ranks: number) {
-    this.ranks = ranks
-    this.incarnation = new Array<number>(ranks).fill(0)
-    this.shards = Array.from(
-      { length: shards },
-      (_, shard) => new Shard({ shard, shards, ranks, generation: GENERATION }),
-    )
-    const layout = planLayout(MODEL.variables, shards)
-    const initial = MODEL.variables.map(({ shape }, v) =>
-      Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => Math.sin(v + i)),
-    )
-    for (const [s, shard] of this.shards.entries()) {
-      const buffer = new Float32Array(layout.shardElements[s]!)
-      scatter(layout, s, initial, buffer)
-      shard.define(MODEL, buffer)
-    }
-    for (let rank = 0; rank < ranks; rank++) this.join(rank)
-  }
-
-  /** A new incarnation of the rank's worker; returns the step it has to compute. */
-  join(rank: number): number {
-    const incarnation = (this.incarnation[rank]! += 1)
-    const next = this.shards.map(shard => shard.enlist(rank, incarnation))
-    const { shardElements } = this.shards[0]!.layout
-    const shape = { generation: GENERATION, incarnation, rank, shardElements, outputs: 2 }
-    this.regions[rank] = ExchangeRegion.create(shape)
-    for (const shard of this.shards) shard.attach(rank, MODEL, this.regions[rank].buffer)
-    return Math.min(...next)
-  }
-
-  push(rank: number, step: number, shards = this.shards.map((_, s) => s)): void {
-    const region = this.regions[rank]!
-    const values = MODEL.variables.map(({ shape }, v) =>
-      Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) =>
-        Math.cos(step * 31 + rank * 7 + v + i),
-      ),
-    )
-    for (const s of shards) scatter(this.shards[s]!.layout, s, values, region.values(s))
-    region.outputs.set([1 / (step + 1), rank / 10])
-    region.stage({ step, rows: ((step + rank) % 3) * 8, optimizer: 0 })
-    for (const s of shards) region.commit(s)
-  }
-
-  scan(): void {
-    for (const shard of this.shards) {
-      for (const { step, rows, outputs } of shard.scan().closed) {
-        if (shard.options.shard === 0) this.steps.push([step, rows, ...outputs])
-      }
-    }
-  }
-
-  hash(): string {
-    const buffers = this.shards.map(shard => shard.weights())
-    return weightsSha256(MODEL.variables, assemble(this.shards[0]!.layout, MODEL.variables, buffers))
-  }
-}
-
-function undisturbed(shards: number, ranks: number, steps: number): Cluster {
-  const cluster = new Cluster(shards, ranks)
-  for (let step = 0; step < steps; step++) {
-    for (let rank = 0; rank < ranks; rank++) cluster.push(rank, step)
-    cluster.scan()
-  }
+function trained(options: ClusterOptions, steps: number): ShardCluster {
+  const cluster = new ShardCluster(options)
+  cluster.train(steps)
   return cluster
 }
 
-t.test('shards: results do not depend on how many there are', async t => {
-  const one = undisturbed(1, 3, 12)
-  for (const shards of [2, 3, 5]) {
-    const other = undisturbed(shards, 3, 12)
-    t.equal(other.hash(), one.hash(), `${shards} shards`)
-    t.strictSame(other.steps, one.steps)
-  }
-  t.not(undisturbed(1, 2, 12).hash(), one.hash(), 'they do on the number of workers')
-})
+function clipped(option: string): ModelPart {
+  return { ...ADAM, optimizer: optimizerSpec('adam-0', 'adam', { learningRate: 0.01, [option]: 0.5 }) }
+}
 
-t.test('shards: neither the order of pushes nor deaths between them change a bit', async t => {
+t.test(
+  'shards: results do not depend on how many there are, norms and several optimizers included',
+  async t => {
+    const cases: [string, ClusterOptions][] = [
+      ['adam', {}],
+      ['two parts', GAN],
+      ['clipNorm', { parts: [clipped('clipNorm')] }],
+      ['globalClipNorm', { parts: [clipped('globalClipNorm')] }],
+      ['clipValue', { parts: [clipped('clipValue')] }],
+    ]
+    const seen = new Set<string>()
+    for (const [name, options] of cases) {
+      const one = trained({ ...options, shards: 1, ranks: 3 }, 12)
+      t.equal(one.closed.length, 12)
+      for (const shards of [2, 3, 5]) {
+        const other = trained({ ...options, shards, ranks: 3 }, 12)
+        t.strictSame(other.hashes(), one.hashes(), `${name}, ${shards} shards`)
+        t.strictSame(other.history(), one.history())
+      }
+      seen.add(one.hashes()[0]!)
+    }
+    t.equal(seen.size, cases.length, 'every case trains in its own way')
+    t.strictNotSame(trained({ ranks: 2 }, 12).hashes(), trained({ ranks: 3 }, 12).hashes())
+  },
+)
+
+t.test('shards: neither the order of pushes, nor deaths, nor lost norms change a bit', async t => {
   const steps = 5
-  const expected = undisturbed(2, 3, steps)
+  const options: ClusterOptions = { ...GAN, shards: 2, ranks: 3 }
+  const expected = trained(options, steps)
+  t.equal(expected.closed.length, steps)
+  const move = fc.record({
+    rank: fc.nat(2),
+    shard: fc.nat(1),
+    act: fc.constantFrom('push', 'push', 'push', 'scan', 'scan', 'die', 'deliver', 'lose', 'repeat'),
+  })
   fc.assert(
-    fc.property(
-      fc.array(fc.record({ rank: fc.nat(2), shard: fc.nat(1), dies: fc.boolean(), scans: fc.boolean() }), {
-        minLength: 300,
-        maxLength: 300,
-      }),
-      moves => {
-        const cluster = new Cluster(2, 3)
-        // Where each rank stands: the step it computes, and the shards it has committed it to.
-        const at = Array.from({ length: 3 }, () => ({ step: 0, done: new Set<number>() }))
-        const play = ({ rank, shard, dies, scans }: (typeof moves)[number]): void => {
-          const me = at[rank]!
-          const pulled = cluster.shards.every(s => s.step >= me.step)
+    fc.property(fc.array(move, { minLength: 200, maxLength: 200 }), moves => {
+      const cluster = new ShardCluster(options)
+      // Where each rank stands: the step it computes, and the shards it has committed it to.
+      const at = Array.from({ length: 3 }, () => ({ step: 0, done: new Set<number>() }))
+      const play = ({ rank, shard, act }: (typeof moves)[number]): void => {
+        const me = at[rank]!
+        if (act === 'scan') cluster.scan(shard)
+        else if (act === 'deliver') cluster.deliverNorms()
+        else if (act === 'lose') cluster.norms.pop()
+        else if (act === 'repeat') {
+          for (const norms of cluster.shards[shard]!.openNorms) cluster.shards[1 - shard]!.takeNorms(norms)
+        } else if (act === 'die') {
+          me.step = cluster.enlist(rank)
+          me.done = new Set()
+        } else {
+          if (cluster.shards.every(s => s.version > me.step)) {
+            me.step += 1
+            me.done = new Set()
+          }
+          const pulled = cluster.shards.every(s => s.version >= me.step)
           if (pulled && me.step < steps && !me.done.has(shard)) {
             cluster.push(rank, me.step, [shard])
             me.done.add(shard)
           }
-          if (scans) cluster.scan()
-          if (dies) {
-            me.step = cluster.join(rank)
-            me.done = new Set()
-          }
-          if (cluster.shards.every(s => s.step > me.step)) {
-            me.step += 1
-            me.done = new Set()
-          }
         }
-        for (const move of moves) play(move)
-        // Whatever is left happens without deaths.
-        for (let round = 0; round < 200 && cluster.shards.some(s => s.step < steps); round++) {
-          play({ rank: round % 3, shard: Math.floor(round / 3) % 2, dies: false, scans: true })
-        }
-        t.equal(cluster.hash(), expected.hash())
-        t.strictSame(cluster.steps, expected.steps)
-      },
-    ),
+      }
+      for (const each of moves) play(each)
+      // Whatever is left happens without deaths and losses.
+      for (let round = 0; round < 400 && cluster.shards.some(s => s.version < steps); round++) {
+        const [rank, shard] = [round % 3, Math.floor(round / 3) % 2]
+        for (const act of ['push', 'scan', 'repeat'] as const) play({ rank, shard, act })
+      }
+      if (cluster.hashes().join() !== expected.hashes().join()) throw new Error('other weights or slots')
+      if (cluster.history().join() !== expected.history().join()) throw new Error('another history')
+      if (cluster.refused.some(({ sameBits }) => sameBits === false)) throw new Error('a repeat differs')
+    }),
     { numRuns: 60 },
   )
 })
@@ -155,123 +103,190 @@ t.test('shards: neither the order of pushes nor deaths between them change a bit
 t.test(
   'a worker that dies between its pushes: the first push counts, the repeated one is compared',
   async t => {
-    const cluster = new Cluster(2, 2)
+    const cluster = new ShardCluster({ shards: 2 })
     cluster.push(0, 0)
     cluster.push(1, 0, [0])
-    cluster.scan()
-    t.equal(cluster.shards[0]!.step, 1, 'shard 0 has all pushes')
-    t.equal(cluster.shards[1]!.step, 0, 'shard 1 waits')
-    t.equal(cluster.join(1), 0, 'the successor computes the step again')
+    cluster.settle()
+    t.equal(cluster.shards[0]!.version, 1, 'shard 0 has all pushes')
+    t.equal(cluster.shards[1]!.version, 0, 'shard 1 waits')
+    t.equal(cluster.enlist(1), 0, 'the successor computes the step again')
     cluster.push(1, 0)
-    const [first, second] = cluster.shards.map(shard => shard.scan())
-    t.strictSame(first!.refused, [{ rank: 1, step: 0, verdict: 'duplicate' }])
-    t.equal(second!.closed.length, 1)
+    cluster.settle()
+    t.strictSame(cluster.refused, [{ rank: 1, step: 0, verdict: 'duplicate' }])
+    t.equal(cluster.shards[1]!.version, 1)
 
     cluster.push(1, 1, [0])
-    cluster.scan()
-    t.equal(cluster.join(1), 1)
+    cluster.settle()
+    t.equal(cluster.enlist(1), 1)
     cluster.push(1, 1)
-    t.match(cluster.shards[0]!.scan().refused, [{ verdict: 'duplicate', sameBits: true }])
-    cluster.scan()
-    t.equal(cluster.join(1), 2, 'a successor that dies before step 2 finds both shards at 2')
+    cluster.settle()
+    t.match(cluster.refused.at(-1), { verdict: 'duplicate', sameBits: true })
+    t.equal(cluster.enlist(1), 2, 'a successor that dies before step 2 finds both shards at 2')
   },
 )
 
 t.test('a repeated push with other bits is noticed, and does not count', async t => {
-  const cluster = new Cluster(1, 2)
+  const rows = (): number => 8
+  const cluster = new ShardCluster({ rows })
   cluster.push(1, 0)
-  cluster.scan()
-  cluster.join(1)
+  cluster.settle()
+  cluster.enlist(1)
   cluster.push(1, 0)
-  cluster.regions[1]!.values(0)[0]! += 1
-  t.match(cluster.shards[0]!.scan().refused, [{ rank: 1, step: 0, verdict: 'duplicate', sameBits: false }])
+  cluster.ranks[1]!.slices(0)[0]![0]!.target[0]! += 1
+  cluster.settle()
+  t.match(cluster.refused, [{ rank: 1, step: 0, verdict: 'duplicate', sameBits: false }])
   cluster.push(0, 0)
-  cluster.scan()
-  t.equal(cluster.hash(), undisturbed(1, 2, 1).hash())
+  cluster.settle()
+  t.strictSame(cluster.hashes(), trained({ rows }, 1).hashes())
 })
 
 t.test('what a predecessor commits after its successor was enlisted has no effect', async t => {
-  const cluster = new Cluster(1, 2)
-  const old = cluster.regions[1]!
-  cluster.join(1)
-  old.stage({ step: 0, rows: 8, optimizer: 0 })
-  old.commit(0)
+  const cluster = new ShardCluster({})
+  cluster.join(1, 0)
+  const old = cluster.ranks[1]!
+  const worker = cluster.worker(1)
+  cluster.enlist(1)
+  old.push({ step: 0, part: 0, rows: 8 }, [1, 1])
   cluster.push(0, 0)
-  cluster.scan()
-  t.equal(cluster.shards[0]!.step, 0)
-  t.throws(() => cluster.shards[0]!.attach(1, MODEL, old.buffer), { code: 'ERR_STALE_INCARNATION' })
-  const strange = ExchangeRegion.create({
-    generation: 3,
-    incarnation: 2,
-    rank: 1,
-    shardElements: [60],
-    outputs: 2,
-  })
-  t.throws(() => cluster.shards[0]!.attach(1, MODEL, strange.buffer), { code: 'ERR_STALE_GENERATION' })
+  cluster.settle()
+  const [shard] = cluster.shards
+  t.equal(shard!.version, 0)
+  t.throws(() => shard!.attach(worker, 0, ADAM, old.region.buffer), { code: 'ERR_STALE_INCARNATION' })
+  const mine = cluster.worker(1)
+  t.throws(() => shard!.attach(mine, 0, ADAM, old.region.buffer), { code: 'ERR_STALE_INCARNATION' })
+  for (const use of [
+    () => shard!.enlist({ ...mine, generation: 3 }),
+    () => shard!.define({ ...mine, generation: 3 }, 0, ADAM, []),
+    () => shard!.attach({ ...mine, generation: 5 }, 0, ADAM, old.region.buffer),
+    () => shard!.onceKeep({ ...mine, generation: 3 }, 'k', 1),
+    () => shard!.takeNorms({ generation: 3, shard: 1, rank: null, step: 0, sums: [] }),
+  ]) {
+    t.throws(use, { code: 'ERR_STALE_GENERATION' })
+  }
 })
 
-t.test('state is averaged over rows; the version before stays readable; waits end', async t => {
-  const cluster = new Cluster(2, 2)
-  const { area } = cluster.shards[0]!
-  const before = area.weights(0).slice()
-  cluster.push(0, 1 - 1)
-  cluster.push(1, 0)
-  cluster.scan()
-  t.strictSame(area.weights(0), before, 'version 0 is untouched by version 1')
-  const state = cluster.shards[0]!.layout.slices.find(slice => slice.variable === 1)!
-  // Rows of step 0 are 0 for rank 0 and 8 for rank 1: rank 0 is not read.
-  t.equal(area.weights(1)[state.at], Math.fround(Math.cos(7 + 1)))
-  t.equal(area.waitForVersion(1), 'closed')
-  t.equal(area.rows(1), 8)
-  t.strictSame([...area.outputs(1)], [1, Math.fround(0.1)])
+t.test(
+  'memory of a dead worker: its blocks are another’s only when its thread is gone and no step needs them',
+  async t => {
+    const cluster = new ShardCluster({})
+    const [shard] = cluster.shards
+    cluster.train(1)
+    const before = shard!.usedBytes
+    const dead = cluster.ranks[1]!
+    cluster.push(1, 1)
+    cluster.settle()
+    cluster.enlist(1)
+    cluster.push(1, 1)
+    t.ok(shard!.usedBytes > before, 'the successor has blocks of its own')
+    cluster.settle()
+    t.ok(shard!.usedBytes > before, 'its thread may still be writing')
+    dead.region.markExited()
+    cluster.settle()
+    t.ok(shard!.usedBytes > before, 'the open step needs its push')
+    cluster.push(0, 1)
+    cluster.settle()
+    cluster.settle()
+    t.equal(shard!.usedBytes, before)
+    for (let i = 0; i < 50; i++) {
+      const { region } = cluster.ranks[1]!
+      cluster.enlist(1)
+      region.markExited()
+      cluster.join(1, 0)
+    }
+    t.equal(shard!.usedBytes, before, 'however often it dies')
+  },
+)
+
+t.test('versions: only what a step updates moves, and the version before stays readable', async t => {
+  const cluster = new ShardCluster({ ...GAN, shards: 2, ranks: 1, rows: () => 4 })
+  cluster.train(3)
+  cluster.join(0, 1)
+  const [exchange] = cluster.ranks
+  const values = (part: number, version: number): string[] => {
+    exchange!.pull(part, version)
+    return exchange!.slices(part).map(slices => slices.map(({ pulled }) => pulled.join()).join())
+  }
+  const [kernel, ...others] = values(0, 3)
+  const late = values(1, 3)[1]!
+  cluster.train(4)
+  t.ok(values(0, 3)[0] === kernel, 'version 3 is untouched by version 4')
+  t.ok(values(0, 4).slice(1).join() === others.join(), 'the other part did not move these')
+  t.notOk(values(0, 4)[0] === kernel, 'both parts train it')
+  t.notOk(values(1, 4)[1] === late)
+})
+
+t.test('answers: loss and metrics over all ranks; state is a mean over rows; waits end', async t => {
+  const cluster = new ShardCluster({ shards: 2, rows: (_, rank) => rank * 8 })
+  cluster.train(1)
+  const [exchange] = cluster.ranks
+  t.strictSame(exchange!.answer(1), { part: 0, rows: 8, outputs: Float32Array.of(1, 0.1) })
+  exchange!.pull(0, 1)
+  const state = exchange!.slices(0)[3]![0]!
+  t.equal(state.pulled[2], Math.fround(Math.cos(7 + 3 + 2)), 'a rank without rows is not read')
+  exchange!.wait(1)
+  t.ok(cluster.isReady(0, 1))
+  t.notOk(cluster.isReady(0, 2))
   cluster.shards[0]!.retire()
-  t.equal(area.waitForVersion(1), 'retired')
+  t.throws(() => exchange!.wait(2), { code: 'ERR_PROGRAM_STOPPED' })
 })
 
 t.test('state on which all ranks agree does not drift by rounding', async t => {
-  const cluster = new Cluster(1, 3)
+  const cluster = new ShardCluster({ ranks: 3, rows: (_, rank) => rank + 5 })
   for (let step = 0; step < 20; step++) {
     for (let rank = 0; rank < 3; rank++) {
       cluster.push(rank, step, [])
-      const state = cluster.shards[0]!.layout.slices.find(slice => slice.variable === 1)!
-      cluster.regions[rank]!.values(0).fill(0.1, state.at, state.at + state.length)
-      cluster.regions[rank]!.stage({ step, rows: rank + 5, optimizer: 0 })
-      cluster.regions[rank]!.commit(0)
+      const exchange = cluster.ranks[rank]!
+      exchange.slices(0)[3]![0]!.target.fill(0.1)
+      exchange.push({ step, part: 0, rows: rank + 5 }, [0, 0])
     }
-    cluster.scan()
+    cluster.settle()
   }
-  const { area, layout } = cluster.shards[0]!
-  const state = layout.slices.find(slice => slice.variable === 1)!
-  t.equal(area.weights(20)[state.at], Math.fround(0.1))
+  cluster.ranks[0]!.pull(0, 20)
+  t.equal(cluster.ranks[0]!.slices(0)[3]![0]!.pulled[0], Math.fround(0.1))
 })
 
-t.test('ranks with different models or optimizers are told so, with both lists', async t => {
-  const cluster = new Cluster(1, 2)
+t.test('ranks that train something else are told so, with both lists', async t => {
+  const cluster = new ShardCluster(GAN)
+  cluster.join(0, 1)
   const [shard] = cluster.shards
   const other = {
-    ...MODEL,
-    variables: [...MODEL.variables.slice(0, 2), { name: 'bias', shape: [6], trainable: true }],
+    ...ADAM,
+    variables: [...ADAM.variables.slice(0, 1), { name: 'bias', shape: [6], trainable: true }],
   }
-  t.throws(() => shard!.attach(1, other, cluster.regions[1]!.buffer), {
+  const { buffer } = cluster.ranks[1]!.region
+  t.throws(() => shard!.attach(cluster.worker(1), 0, other, buffer), {
     code: 'ERR_RANKS_DIVERGED',
     message:
-      /bias\[6\] instead of bias\[5\]. The job has \[kernel\[9x5\], mean\[3\] \(state\), bias\[5\]\]; rank 1 has/,
+      /bias\[6\] instead of bias\[50\]. The job has \[kernel\[90x50\], bias\[50\], wide\[700\], mean\[30\] \(state\)\]; rank 1 has/,
   })
+  const slower = { ...ADAM, optimizer: optimizerSpec('adam-0', 'adam', 0.5) }
+  t.throws(() => shard!.attach(cluster.worker(1), 0, slower, buffer), { message: /learningRate=0.5/ })
   cluster.push(0, 0)
-  cluster.push(1, 0)
-  cluster.regions[1]!.stage({ step: 0, rows: 8, optimizer: 1 })
+  cluster.join(1, 1)
+  cluster.ranks[1]!.push({ step: 0, part: 1, rows: 8 }, [1])
   t.throws(() => shard!.scan(), {
     code: 'ERR_RANKS_DIVERGED',
-    message: /rank 1 used optimizer number 1, rank 0 adam/,
+    message:
+      /in step 1 rank 1 used optimizer momentum-0 on 2 variables \(kernel, …\), rank 0 optimizer adam-0 on 4/,
   })
+})
+
+t.test('a rank that ends while others make a step is named', async t => {
+  const cluster = new ShardCluster({})
+  cluster.train(2)
+  cluster.shards[0]!.finish(cluster.worker(1))
+  cluster.push(0, 2)
+  t.throws(() => cluster.shards[0]!.scan(), { message: /rank 1 ended after 2 steps, but rank 0 made step 3/ })
 })
 
 t.test('phases: counted over all incarnations of a rank', async t => {
-  const cluster = new Cluster(1, 1)
-  cluster.regions[0]!.spend('compute', 5)
-  cluster.join(0)
-  cluster.regions[0]!.spend('compute', 2)
-  cluster.regions[0]!.spend('pull', 1)
+  const cluster = new ShardCluster({ ranks: 1 })
+  cluster.join(0, 0)
+  cluster.ranks[0]!.region.spend('compute', 5)
+  cluster.enlist(0)
+  cluster.join(0, 0)
+  cluster.ranks[0]!.region.spend('compute', 2)
+  cluster.ranks[0]!.region.spend('pull', 1)
   t.strictSame(cluster.shards[0]!.phases(), [{ data: 0, compute: 7, push: 0, barrier: 0, pull: 1 }])
 })
 
