@@ -102,7 +102,8 @@ export const REMEDIES = {
   // checkpoint
   ERR_CHECKPOINT_IO: 'see the cause: check that the place can be reached, read and written',
   ERR_CHECKPOINT_MISSING: 'check the path, and that nobody else removes files of the checkpoint directory',
-  ERR_CHECKPOINT_EXISTS: 'give each writer of checkpoints its own randomness: two chose the same name',
+  ERR_CHECKPOINT_EXISTS:
+    'choose another place; or, where several write checkpoints, give each its own randomness for names',
   ERR_CHECKPOINT_DISK_FULL:
     'free space, keep fewer checkpoints, or choose another place; the last good checkpoint is untouched',
   ERR_CHECKPOINT_UNREADABLE: 'check the disk; an older checkpoint is used where there is one',

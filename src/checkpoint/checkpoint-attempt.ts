@@ -104,7 +104,7 @@ export class CheckpointAttempt {
       bytes = await this.#complete(facts)
     } catch (error) {
       await this.abort()
-      if (await this.#isClosed()) return { outcome: 'closed' }
+      if (await this.#isClosed().catch(() => false)) return { outcome: 'closed' }
       throw error
     }
     try {
@@ -220,7 +220,8 @@ export class CheckpointAttempt {
       return { file, bytes, sha256 }
     } catch (error) {
       await sink?.abort()
-      if (!hasCode(error, 'ERR_CHECKPOINT_MISSING') || !(await this.#isClosed())) throw error
+      const closed = hasCode(error, 'ERR_CHECKPOINT_MISSING') && (await this.#isClosed().catch(() => false))
+      if (!closed) throw error
       const { generation, step } = this
       throw new TroupeError(
         'ERR_CHECKPOINT_CLOSED',

@@ -80,6 +80,8 @@ export class CheckpointStore {
   readonly #random: Random
   /** Folders of attempts that are under way here: not to be swept, however slow. */
   readonly #open = new Map<string, CheckpointAttempt>()
+  /** Generations whose folders this store has made durable: one found may be a dead writer's, who had not. */
+  readonly #durable = new Set<number>()
 
   constructor(files: CheckpointFiles, options: CheckpointStoreOptions = {}) {
     this.files = files
@@ -104,7 +106,8 @@ export class CheckpointStore {
       this.#open.set(attempt.directory, attempt)
       return attempt
     } catch (error) {
-      const moved = hasCode(error, 'ERR_CHECKPOINT_MISSING') && (await this.#isClosed(generation))
+      const moved =
+        hasCode(error, 'ERR_CHECKPOINT_MISSING') && (await this.#isClosed(generation).catch(() => false))
       throw moved ? closedError(generation, step, error) : error
     }
   }
@@ -255,10 +258,12 @@ export class CheckpointStore {
   async #makeGeneration(generation: number): Promise<void> {
     const folder = generationFolder(generation)
     const temporary = joinPath(folder, TEMPORARY_FOLDER)
-    if ((await this.files.stat(temporary)) !== undefined) return
+    const there = (await this.files.stat(temporary)) !== undefined
+    if (there && this.#durable.has(generation)) return
     await this.files.makeDirectory(temporary)
     await this.files.syncDirectory(folder)
     await this.files.syncDirectory('')
+    this.#durable.add(generation)
   }
 
   async #isClosed(generation: number): Promise<boolean> {
@@ -266,11 +271,12 @@ export class CheckpointStore {
   }
 
   async #close(generation: number): Promise<void> {
-    if (await this.#isClosed(generation)) return
-    // Also where nothing was written: the closed folder is what refuses late writers.
-    await this.#makeGeneration(generation)
-    // 'exists' and 'missing' say that somebody else has closed it at this moment.
-    await this.files.renameExclusive(generationFolder(generation), generationFolder(generation, true))
+    if (!(await this.#isClosed(generation))) {
+      // Also where nothing was written: the closed folder is what refuses late writers.
+      await this.#makeGeneration(generation)
+      // 'exists' and 'missing' say that somebody else has closed it at this moment.
+      await this.files.renameExclusive(generationFolder(generation), generationFolder(generation, true))
+    }
     await this.files.syncDirectory('')
   }
 

@@ -1,5 +1,5 @@
 import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises'
-import { resolve } from 'node:path'
+import { dirname, relative, resolve } from 'node:path'
 import process from 'node:process'
 import { filesError, systemFilesError } from './files-error.js'
 import type { CheckpointFiles, FileEntry, FileSink, FileStat, RenameOutcome } from './files.js'
@@ -14,7 +14,14 @@ export class LocalFiles implements CheckpointFiles {
   }
 
   async makeDirectory(path: string): Promise<void> {
-    await this.#try('making the folder', path, at => mkdir(at, { recursive: true }))
+    const first = await this.#try('making the folder', path, at => mkdir(at, { recursive: true }))
+    // Callers make durable what lies in the place; that it is there at all, nobody else can.
+    if (first === undefined || relative(first, this.place).startsWith('..')) return
+    for (let at = dirname(this.place); ; at = dirname(at)) {
+      // It may be a folder of somebody else's that cannot be opened.
+      await this.#syncFolder(path, at).catch(() => undefined)
+      if (relative(dirname(first), at) === '') return
+    }
   }
 
   async create(path: string): Promise<FileSink> {
@@ -80,9 +87,13 @@ export class LocalFiles implements CheckpointFiles {
   }
 
   async syncDirectory(path: string): Promise<void> {
+    await this.#syncFolder(path, this.#path(path))
+  }
+
+  async #syncFolder(path: string, at: string): Promise<void> {
     // Windows has no way to, and needs none.
     if (process.platform === 'win32') return
-    await this.#try('making durable', path, async at => {
+    await this.#try('making durable', path, async () => {
       await using folder = await open(at, 'r')
       await folder.sync()
     })
