@@ -52,9 +52,7 @@ export {
   OPTIMIZER_NAMES,
   optimizerSpec,
   slotsOf,
-  updateRule,
   updateStep,
-  type ElementUpdate,
   type OptimizerName,
   type OptimizerSpec,
   type UpdateStep,
@@ -62,7 +60,7 @@ export {
 export { learningRateAt, SCHEDULE_NAMES, type LearningRateSchedule } from './schedule.js'
 export type { SlotSpec } from './update-rule.js'
 export { Permutation } from './permutation.js'
-export { reduceOutputs, TreeReduction } from './reduction.js'
+export { reduceOutputs } from './reduction.js'
 export { datasetSeed, SamplePlan, type SamplePlanSpec } from './sample-plan.js'
 export { MAX_OUTPUTS, ShardArea, type Answer, type AreaWait } from './shard-area.js'
 export type { NormSums } from './norm-exchange.js'

@@ -2,7 +2,6 @@ import { describe, TroupeError } from '../errors.js'
 import { adagrad } from './adagrad.js'
 import { adam, adamw } from './adam.js'
 import { ftrl } from './ftrl.js'
-import { PLAIN_UPDATES } from './kernels/plain-updates.js'
 import { momentum, nesterov } from './momentum.js'
 import {
   checkOptions,
@@ -106,28 +105,5 @@ export function updateStep(spec: OptimizerSpec, iteration: number): UpdateStep {
     learningRate: Math.fround(learningRate),
     weightDecay: Math.fround(options['weightDecay']!),
     clipValue: clipValue === undefined ? undefined : Math.fround(clipValue),
-  }
-}
-
-/** Reads `from` and `gradient`, writes `to` and `slots`; arrays of one length. */
-export type ElementUpdate = (
-  from: Float32Array,
-  to: Float32Array,
-  gradient: Float32Array,
-  slots: readonly Float32Array[],
-) => void
-
-/** An optimizer's update over arrays, in plain TypeScript. */
-export function updateRule(name: OptimizerName): {
-  readonly slots: readonly string[]
-  prepare(options: OptimizerSpec['options'], iteration: number): ElementUpdate
-} {
-  const spec = optimizerSpec(name, name)
-  return {
-    slots: slotsOf(spec).map(slot => slot.name),
-    prepare(options, iteration) {
-      const { kernel, scalars } = updateStep({ ...spec, options }, iteration)
-      return (from, to, gradient, slots) => PLAIN_UPDATES[kernel](from, to, gradient, slots, scalars)
-    },
   }
 }
