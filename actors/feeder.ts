@@ -18,6 +18,7 @@ import {
 import {
   BatchFeed,
   BatchRing,
+  Bells,
   datasetSeed,
   DEFAULT_RING_SLOTS,
   elementCount,
@@ -45,6 +46,7 @@ interface Customer {
 @actor('feeder', { module: import.meta.url })
 export class Feeder extends Actor {
   readonly #args: FeederArgs
+  readonly #bells: Bells
   readonly #faults: FaultPoints
   /** It took the place of one that died, and nobody has asked it for anything yet. */
   #recovering = false
@@ -55,9 +57,14 @@ export class Feeder extends Actor {
   readonly #agreement = new DatasetAgreement()
   readonly #customers = new Map<number, Customer>()
 
-  constructor(@inject(ActorContext) ctx: ActorContext, @inject(Args) args: FeederArgs) {
+  constructor(
+    @inject(ActorContext) ctx: ActorContext,
+    @inject(Args) args: FeederArgs,
+    @inject(Bells) bells: Bells,
+  ) {
     super()
     this.#args = args
+    this.#bells = bells
     this.#faults = new FaultPoints(ctx, args.job, args.supervisor)
   }
 
@@ -103,8 +110,11 @@ export class Feeder extends Actor {
   /** The worker has freed slots, or wants other batches. */
   @handles() pump(rank: number, incarnation: number, index: number): void {
     const customer = this.#customers.get(rank)
-    if (customer?.incarnation !== incarnation || this.#frozen) return
-    const feed = customer.feeds[index]!
+    if (customer?.incarnation === incarnation) this.#pump(customer.feeds[index]!)
+  }
+
+  #pump(feed: BatchFeed): void {
+    if (this.#frozen) return
     const meets = (address: BatchAddress): boolean => this.#meetsKill(feed, address)
     if (feed.pump(meets) > 0) this.ctx.progress()
   }
@@ -116,7 +126,9 @@ export class Feeder extends Actor {
     if (!this.#faults.has(point)) return false
     this.#frozen = true
     this.ctx.pipeToSelf(this.#faults.reach(point), () => {
+      // It happened before: what was rung meanwhile is caught up with.
       this.#frozen = false
+      for (const { feeds } of this.#customers.values()) for (const feed of feeds) this.#pump(feed)
     })
     return true
   }
@@ -146,12 +158,15 @@ export class Feeder extends Actor {
     const { rowCount, xShape, yShape } = source
     const spec = { seed: datasetSeed(seed, index), rows: rowCount, ranks: workers, batchSize, shuffle }
     const plan = new SamplePlan(spec)
-    const ring = BatchRing.create({
-      slots: DEFAULT_RING_SLOTS,
-      maxRows: plan.size(0, 0),
-      xElements: elementCount(xShape),
-      yElements: elementCount(yShape),
-    })
+    const ring = BatchRing.create(
+      {
+        slots: DEFAULT_RING_SLOTS,
+        maxRows: plan.size(0, 0),
+        xElements: elementCount(xShape),
+        yElements: elementCount(yShape),
+      },
+      this.#bells,
+    )
     const feed = new BatchFeed(ring, plan, rank, (rows, xs, ys) => source.gather(rows, xs, ys))
     const customer = this.#customer(rank, incarnation)
     const at = customer.feeds.push(feed) - 1

@@ -7,12 +7,14 @@ import {
   handles,
   inject,
   Rejected,
+  TroupeError,
   type ActorRef,
   type DeferredReply,
   type OnceReply,
   type StartCause,
 } from 'troupe'
 import {
+  Bells,
   JournalReader,
   Shard,
   type Attachment,
@@ -84,9 +86,12 @@ export class ParameterServer extends Actor {
   readonly #name: string
   readonly #faults: FaultPoints
   readonly #places: CheckpointPlaces
+  readonly #bells: Bells
   readonly #others: readonly ActorRef<ParameterServer>[]
   readonly #checkpointer: ActorRef<Checkpointer>
   #open: Open | undefined
+  /** The highest one that it was told to restore. */
+  #generation = NO_GENERATION
   /** It stands where a kill is planned. */
   #frozen = false
 
@@ -94,6 +99,7 @@ export class ParameterServer extends Actor {
     @inject(ActorContext) ctx: ActorContext,
     @inject(Args) args: ParameterServerArgs,
     @inject(CheckpointPlaces) places: CheckpointPlaces,
+    @inject(Bells) bells: Bells,
   ) {
     super()
     const { job, shard, supervisor } = args
@@ -101,6 +107,7 @@ export class ParameterServer extends Actor {
     this.#name = serverName(shard)
     this.#faults = new FaultPoints(ctx, job, supervisor)
     this.#places = places
+    this.#bells = bells
     const names = Array.from({ length: job.parameterServers }, (_, other) => serverName(other))
     this.#others = names
       .filter(name => name !== this.#name)
@@ -124,6 +131,7 @@ export class ParameterServer extends Actor {
     recovery: boolean,
   ): DeferredReply<ServerState> {
     const reply = this.ctx.deferReply<ServerState>()
+    this.#generation = Math.max(this.#generation, generation)
     this.#close(generation)
     this.ctx.pipeToSelf(
       this.#load(generation, checkpoint, recovery),
@@ -172,8 +180,8 @@ export class ParameterServer extends Actor {
   // asked by workers
 
   /** Fences off the rank's earlier workers. */
-  @handles() enlist(worker: WorkerId): Enlisted {
-    return this.#known(worker.generation).shard.enlist(worker)
+  @handles() enlist(worker: WorkerId): DeferredReply<Enlisted> {
+    return this.#answer(() => this.#known(worker.generation).shard.enlist(worker))
   }
 
   /** What user code of a rank saw in the first `steps` steps, as far as they are closed; asked of server 0. */
@@ -226,7 +234,7 @@ export class ParameterServer extends Actor {
 
   /** The logs of an epoch that the chief's program has ended; told to server 0. */
   @handles() epochEnded(worker: WorkerId, log: EpochLog): void {
-    this.#known(worker.generation).shard.keepEpoch(worker, log)
+    refusing(() => this.#known(worker.generation).shard.keepEpoch(worker, log))
   }
 
   /** What another server knows of the norm of a step's gradient. */
@@ -270,8 +278,11 @@ export class ParameterServer extends Actor {
   }
 
   /** The first result counts. */
-  @handles() onceKeep(worker: WorkerId, key: string, value: unknown): void {
-    this.#known(worker.generation).onces.keep(worker, key, value)
+  @handles() onceKeep(worker: WorkerId, key: string, value: unknown): DeferredReply<null> {
+    return this.#answer(() => {
+      this.#known(worker.generation).onces.keep(worker, key, value)
+      return null
+    })
   }
 
   #close(generation: number): void {
@@ -295,11 +306,14 @@ export class ParameterServer extends Actor {
       ranks: job.workers,
       generation,
       cutEverySteps: everySteps ?? 0,
+      bells: this.#bells,
     })
     if (checkpoint !== null) {
       const { state, pieces } = await readSnapshot(this.#places.open(place), checkpoint, shard)
       shard.restore(generation, state, pieces)
     }
+    // A later order has overtaken this one while it read.
+    if (generation < this.#generation) throw stale(this.#name, generation, this.#generation)
     this.#listen(generation, shard, everySteps === null ? intervalMs : undefined)
     this.ctx.progress()
   }
@@ -344,7 +358,7 @@ export class ParameterServer extends Actor {
   }
 
   #meetsKill(step: number): boolean {
-    const point = { actor: this.#name, step }
+    const point = { actor: this.#name, step, late: true }
     if (!this.#faults.has(point)) return false
     this.#frozen = true
     this.ctx.pipeToSelf(this.#faults.reach(point), () => {
@@ -381,6 +395,16 @@ function attachWaiting(open: Open): void {
 function stale(name: string, got: number, known: number): Rejected {
   const here = known === NO_GENERATION ? 'holds nothing yet' : `is at generation ${known}`
   return new Rejected('ERR_STALE_GENERATION', `${name} ${here}; a message of generation ${got} came`)
+}
+
+/** What a shard refuses is no failure of its server. */
+function refusing(work: () => void): void {
+  try {
+    work()
+  } catch (error) {
+    if (error instanceof TroupeError) throw new Rejected(error.code, error.message, error.data)
+    throw error
+  }
 }
 
 function settle<T>(reply: DeferredReply<T>, work: () => T): void {

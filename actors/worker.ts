@@ -21,7 +21,7 @@ import {
   type ProgramRequest,
   type StartCause,
 } from 'troupe'
-import { ExchangeRegion, introducedValues, JobModel, ShardArea, type WorkerId } from 'troupe/training'
+import { Bells, ExchangeRegion, introducedValues, JobModel, ShardArea, type WorkerId } from 'troupe/training'
 import { Feeder } from './feeder.js'
 import { FaultPoints } from './fault-points.js'
 import { FEEDER, NO_TIMEOUT_MS, serverName, workerName, type JobSpec } from './job-spec.js'
@@ -57,6 +57,7 @@ export class Worker extends Actor {
   readonly #id: WorkerId
   readonly #name: string
   readonly #compute: Compute
+  readonly #bells: Bells
   readonly #faults: FaultPoints
   readonly #servers: readonly ActorRef<ParameterServer>[]
   readonly #feeder: ActorRef<Feeder>
@@ -78,11 +79,13 @@ export class Worker extends Actor {
     @inject(ActorContext) ctx: ActorContext,
     @inject(Args) args: WorkerArgs,
     @inject(Compute) compute: Compute,
+    @inject(Bells) bells: Bells,
   ) {
     super()
     this.#args = args
     this.#name = workerName(args.rank)
     this.#compute = compute
+    this.#bells = bells
     const { job, supervisor } = args
     const jobPath = supervisor.path
     this.#faults = new FaultPoints(ctx, job, supervisor)
@@ -273,7 +276,9 @@ export class Worker extends Actor {
         server.ask.with({ timeoutMs: NO_TIMEOUT_MS }).attach(this.#id, part, spec, buffer),
       ),
     )
-    if (this.#areas.length === 0) for (const { area } of servers) this.#areas.push(new ShardArea(area))
+    if (this.#args.rank === 0) this.#args.supervisor.tell.joined(this.#args.generation, part, spec.outputs)
+    if (this.#areas.length === 0)
+      for (const { area } of servers) this.#areas.push(new ShardArea(area, this.#bells))
     if (this.#recovering) {
       const point = { step: this.#replays + 1, during: 'recovery', recovering: this.#name } as const
       await this.#faults.reach(point)

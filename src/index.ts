@@ -2,6 +2,7 @@ import 'reflect-metadata'
 
 import { container } from 'tsyringe'
 import { CheckpointPlaces, LocalPlaces } from './checkpoint/index.js'
+import { atomicBells, Bells } from './training/bell.js'
 import { Compute } from './program/compute.js'
 import { ThreadCompute } from './program/thread-compute.js'
 
@@ -136,3 +137,4 @@ export type { BackendName } from './tensor/backend-name.js'
 // A runtime may be started with another Compute; this one stands where none was given.
 container.register(Compute, { useValue: new ThreadCompute() })
 container.register(CheckpointPlaces, { useValue: new LocalPlaces() })
+container.register(Bells, { useValue: atomicBells })

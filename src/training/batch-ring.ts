@@ -43,6 +43,12 @@ export interface RingBatch extends BatchAddress {
   readonly ys: Float32Array
 }
 
+interface RingSlot {
+  readonly words: Int32Array
+  readonly xs: Float32Array
+  readonly ys: Float32Array
+}
+
 /**
  * Shared memory through which a feeder hands batches to one worker: one writer, one reader, a fixed number of slots.
  * The reader's free slots are the writer's credit. The reader names the batch it wants first (a jump); from there on
@@ -57,11 +63,7 @@ export class BatchRing {
   /** Rung by the reader when it jumps or frees a slot. */
   readonly bell: Bell
   readonly #words: Int32Array
-  readonly #slots: readonly {
-    readonly words: Int32Array
-    readonly xs: Float32Array
-    readonly ys: Float32Array
-  }[]
+  readonly #slots: readonly RingSlot[]
 
   static create(shape: RingShape, bells: Bells = atomicBells): BatchRing {
     const buffer = new SharedArrayBuffer(plan(shape).bytes)
@@ -110,26 +112,23 @@ export class BatchRing {
    */
   take(): RingBatch | undefined {
     for (;;) {
-      const taken = Atomics.load(this.#words, TAKEN)
       const filled = Atomics.load(this.#words, FILLED)
-      if (Atomics.load(this.#words, Word.closed) !== 0) return undefined
-      if (taken === filled) {
-        Atomics.wait(this.#words, FILLED, filled)
-        continue
-      }
-      const slot = this.#slots[taken % this.shape.slots]!
-      if (slot.words[SlotWord.jump] === Atomics.load(this.#words, JUMPS)) {
-        const { words, xs, ys } = slot
-        return {
-          epoch: words[SlotWord.epoch]!,
-          ordinal: words[SlotWord.ordinal]!,
-          rows: words[SlotWord.rows]!,
-          xs,
-          ys,
-        }
-      }
+      const batch = this.poll()
+      if (batch !== undefined) return batch === 'closed' ? undefined : batch
+      // Whatever was filled since changed this word, as closing does.
+      Atomics.wait(this.#words, FILLED, filled)
+    }
+  }
+
+  /** As {@link take}, but does not wait: undefined while there is none, 'closed' once the writer has closed the ring. */
+  poll(): RingBatch | 'closed' | undefined {
+    if (Atomics.load(this.#words, Word.closed) !== 0) return 'closed'
+    while (Atomics.load(this.#words, TAKEN) !== Atomics.load(this.#words, FILLED)) {
+      const slot = this.#slots[Atomics.load(this.#words, TAKEN) % this.shape.slots]!
+      if (slot.words[SlotWord.jump] === Atomics.load(this.#words, JUMPS)) return batchOf(slot)
       this.release()
     }
+    return undefined
   }
 
   /** Gives the slot of the batch that was taken back to the writer. */
@@ -187,6 +186,11 @@ export class BatchRing {
     Atomics.add(this.#words, FILLED, 1)
     Atomics.notify(this.#words, FILLED)
   }
+}
+
+function batchOf({ words, xs, ys }: RingSlot): RingBatch {
+  const [epoch, ordinal, rows] = [SlotWord.epoch, SlotWord.ordinal, SlotWord.rows].map(at => words[at]!)
+  return { epoch: epoch!, ordinal: ordinal!, rows: rows!, xs, ys }
 }
 
 function plan(shape: RingShape): { slots: { words: number; xs: number; ys: number }[]; bytes: number } {

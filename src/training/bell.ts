@@ -1,3 +1,5 @@
+import { token } from '../determinism/index.js'
+
 /**
  * A word in shared memory that one side rings and the other listens to. Rings that come while the listener is busy
  * fall together into one.
@@ -19,6 +21,8 @@ export interface BellListener {
 
 /** Makes a bell of a word of shared memory: a port, since a simulation has neither threads nor their wake-ups. */
 export type Bells = (words: Int32Array, index: number) => Bell
+
+export const Bells = token<Bells>('Bells')
 
 type WaitAsync = (
   words: Int32Array,

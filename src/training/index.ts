@@ -8,7 +8,7 @@ export {
   type RingShape,
 } from './batch-ring.js'
 export { NUMBERS_PER_SLICE, type Attachment } from './attached-worker.js'
-export { atomicBells, localBells, type Bell, type BellListener, type Bells } from './bell.js'
+export { atomicBells, Bells, localBells, type Bell, type BellListener } from './bell.js'
 export { ExchangeRegion, PARKED, type PushRecord, type RegionShape } from './exchange-region.js'
 export {
   assemble,
