@@ -109,6 +109,7 @@ export class PendingAsk implements Delivery {
   }
 
   readonly #onAbort = (): void => {
+    if (!this.#settled) this.aborted()
     this.#giveUp(
       new TroupeError('ERR_ASK_ABORTED', `the ask '${this.#message}' to ${this.#target.path} was aborted`, {
         data: { path: this.#target.path, message: this.#message },
@@ -116,6 +117,9 @@ export class PendingAsk implements Delivery {
       }),
     )
   }
+
+  /** The asker gives it up: whoever has it may be told. */
+  protected aborted(): void {}
 
   #giveUp(error: TroupeError): void {
     if (this.#settled) return

@@ -31,7 +31,7 @@ export class Cell extends MessageCell {
   /** A leased child between two incarnations of its parent. */
   lease: Timer | undefined
 
-  /** How a child ended while nobody supervised it. */
+  /** How a child ended while nobody supervised it, or nobody had adopted it yet. */
   #unsupervisedEnd: DeathReason | undefined
   #supervisor: ChildSupervisor | undefined
   /** Whoever spawned it: told once that it runs, or that it never will. */
@@ -333,7 +333,7 @@ export class Cell extends MessageCell {
     const { parent } = this
     const supervisor = parent?.childSupervisor()
     if (parent === undefined) this.system.rootEnded(reason)
-    else if (supervisor === undefined) this.#unsupervisedEnd = reason
+    else if (supervisor === undefined || this.lease !== undefined) this.#unsupervisedEnd = reason
     else supervisor.childEnded(this, reason)
   }
 

@@ -127,7 +127,7 @@ export class LocalIncarnation implements ActorContext, Sender, Watcher {
     }
     // a tell: nobody waits for the reply, and the handler need not care
     if (delivery === undefined) {
-      const nobody = new TakenDelivery(undefined)
+      const nobody = new TakenDelivery(undefined, undefined)
       return new LocalDeferredReply<unknown>(
         nobody,
         value => value,
@@ -141,7 +141,7 @@ export class LocalIncarnation implements ActorContext, Sender, Watcher {
       () => deferred.delete(reply),
     )
     deferred.add(reply)
-    this.cell.current = new TakenDelivery(delivery.chain)
+    this.cell.current = new TakenDelivery(delivery.chain, reply)
     return reply
   }
 
@@ -222,7 +222,7 @@ export class LocalIncarnation implements ActorContext, Sender, Watcher {
 
   kill(child: ActorRef): void {
     this.#live()
-    this.#child(child).kill()
+    if (!this.#isGoneChild(child.path)) this.#child(child).kill()
   }
 
   stopSelf(): void {
@@ -328,13 +328,20 @@ export class LocalIncarnation implements ActorContext, Sender, Watcher {
   }
 }
 
-/** Stands where a delivery was whose reply was deferred: keeps the chain, so that cycles are still seen. */
+/**
+ * Stands where a delivery was whose reply was deferred: keeps the chain, so that cycles are still seen, and tells the
+ * asker if the handler fails after all.
+ */
 class TakenDelivery implements Delivery {
   readonly chain: ChainLink | undefined
   readonly expired = false
-  constructor(chain: ChainLink | undefined) {
+  readonly #reply: LocalDeferredReply<unknown> | undefined
+  constructor(chain: ChainLink | undefined, reply: LocalDeferredReply<unknown> | undefined) {
     this.chain = chain
+    this.#reply = reply
   }
   settle(): void {}
-  fail(): void {}
+  fail(error: Error): void {
+    this.#reply?.reject(error)
+  }
 }

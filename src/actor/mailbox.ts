@@ -74,6 +74,26 @@ export class Mailbox {
     }
   }
 
+  /** Forgets the message taken last: while the mailbox idles, it must keep nothing alive. */
+  release(): void {
+    this.payload = undefined
+    this.delivery = undefined
+  }
+
+  /** The delivery of the oldest message that has a fitting one. Looks at all: for what is rare. */
+  findDelivery(fits: (delivery: Delivery) => boolean): Delivery | undefined {
+    let at = this.#read
+    for (let chunk: Chunk | undefined = this.#head; chunk !== undefined; chunk = chunk.next) {
+      const end = chunk === this.#tail ? this.#write : chunk.slots.length
+      for (; at < end; at += STRIDE) {
+        const delivery = chunk.slots[at + 2] as Delivery | undefined
+        if (delivery !== undefined && fits(delivery)) return delivery
+      }
+      at = 0
+    }
+    return undefined
+  }
+
   #extend(): void {
     const chunk = this.#spare ?? chunkOf(CHUNK)
     this.#spare = undefined

@@ -205,6 +205,7 @@ export abstract class MessageCell implements RefTarget, Runnable {
         this.#handle(mailbox.handler as HandlerEntry, mailbox.payload, delivery)
       }
     }
+    mailbox.release()
     this.#scheduled = mailbox.size > 0 && this.state === 'running' && !this.busy
     return handled
   }
@@ -240,12 +241,12 @@ export abstract class MessageCell implements RefTarget, Runnable {
       if (isPromiseLike(result)) {
         result.then(
           value => this.#completed(incarnation, sequence, delivery, value),
-          (error: unknown) => this.#threw(incarnation, sequence, delivery, error),
+          (error: unknown) => this.#threw(incarnation, sequence, error),
         )
         return
       }
     } catch (error) {
-      this.#threw(incarnation, sequence, delivery, error)
+      this.#threw(incarnation, sequence, error)
       return
     }
     this.#completed(incarnation, sequence, delivery, result)
@@ -280,7 +281,7 @@ export abstract class MessageCell implements RefTarget, Runnable {
         try {
           reply = this.system.transmit(value, false, `a reply of ${this.type.name}`)
         } catch (error) {
-          this.#threw(incarnation, sequence, delivery, error)
+          this.#threw(incarnation, sequence, error)
           return
         }
       }
@@ -289,14 +290,10 @@ export abstract class MessageCell implements RefTarget, Runnable {
     this.idle()
   }
 
-  #threw(
-    incarnation: LocalIncarnation,
-    sequence: number,
-    delivery: Delivery | undefined,
-    error: unknown,
-  ): void {
+  #threw(incarnation: LocalIncarnation, sequence: number, error: unknown): void {
     if (incarnation.ended || incarnation.sequence !== sequence) return
-    const waiting = this.current === delivery ? delivery : undefined
+    // its delivery, or what stands for it since the handler deferred the reply
+    const waiting = this.current
     if (error instanceof Rejected) {
       if (waiting !== undefined) waiting.fail(error)
       else this.#rejectedTell(error)
@@ -326,6 +323,12 @@ export abstract class MessageCell implements RefTarget, Runnable {
       if (delivery !== undefined) delivery.fail(goneError(this.path, reason))
       else if (handler !== RUN) this.#deadLetter(handler as HandlerEntry, undefined, 'the actor has stopped')
     }
+    mailbox.release()
+  }
+
+  /** The delivery of a message that waits, if one is meant. */
+  findWaiting(isMeant: (delivery: Delivery) => boolean): Delivery | undefined {
+    return this.#mailbox?.findDelivery(isMeant)
   }
 
   #deadLetter(handler: HandlerEntry, sender: Sender | undefined, cause: string): void {

@@ -26,12 +26,16 @@ export const DEFAULT_PHASE_TIMEOUT_MS = 5_000
 
 /**
  * Coordinated shutdown: tasks of a phase run together, phases one after another. One that fails or takes longer than
- * its timeout is told and left behind: a shutdown always ends.
+ * its timeout is told and left behind: a shutdown always ends. A task that comes when its phase has begun runs at once:
+ * whoever opens something while the runtime closes must have it closed too.
  */
 export class Shutdown {
   readonly #clock: Clock
   readonly #onError: (error: TroupeError) => void
   readonly #tasks: ShutdownTask[] = []
+  readonly #begun = new Set<ShutdownPhase>()
+  /** Tasks under way, by phase: it ends with the last of them. */
+  readonly #running = new Map<Promise<void>, ShutdownPhase>()
 
   constructor(clock: Clock, onError: (error: TroupeError) => void) {
     this.#clock = clock
@@ -46,11 +50,21 @@ export class Shutdown {
         { data: { option: 'phase', value: task.phase } },
       )
     }
-    this.#tasks.push(task)
+    if (this.#begun.has(task.phase)) this.#start(task)
+    else this.#tasks.push(task)
   }
 
   async run(phase: ShutdownPhase): Promise<void> {
-    await Promise.all(this.#tasks.filter(task => task.phase === phase).map(task => this.#runTask(task)))
+    this.#begun.add(phase)
+    for (const task of this.#tasks) if (task.phase === phase) this.#start(task)
+    const underWay = (): Promise<void>[] =>
+      [...this.#running].filter(([, ofPhase]) => ofPhase === phase).map(([task]) => task)
+    for (let tasks = underWay(); tasks.length > 0; tasks = underWay()) await Promise.all(tasks)
+  }
+
+  #start(task: ShutdownTask): void {
+    const running: Promise<void> = this.#runTask(task).finally(() => this.#running.delete(running))
+    this.#running.set(running, task.phase)
   }
 
   #runTask({ name, phase, run, timeoutMs = DEFAULT_PHASE_TIMEOUT_MS }: ShutdownTask): Promise<void> {

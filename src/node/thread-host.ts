@@ -114,6 +114,10 @@ export class ThreadHost implements Host {
       body => this.#requests.value(body),
       (error: unknown) => {
         if (!(error instanceof RefusedMessage)) throw error
+        // given up, and told so, in the meantime
+        if (this.#cell.current !== delivery) return
+        // the cell settles what is current when this resolves: here it has had its answer then
+        this.#cell.current = undefined
         if (delivery !== undefined) delivery.fail(error.reason)
         else this.#runtime.deadLetter(this.#cell.path, handler.name, undefined, error.reason.message)
       },

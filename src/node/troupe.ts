@@ -121,7 +121,8 @@ export class Troupe implements AsyncDisposable {
   }
 
   /**
-   * Has a task run when the runtime closes or fails, in its phase and within its timeout.
+   * Has a task run when the runtime closes or fails, in its phase and within its timeout. One whose phase has begun, or
+   * is over, is run at once.
    *
    * @throws ERR_INVALID_OPTION not a phase
    */

@@ -183,7 +183,8 @@ export class Supervisor implements ChildSupervisor {
 
   /** Who is restarted with a child, in start order. */
   #group(child: Cell): Cell[] {
-    const children = [...(this.#owner.children?.values() ?? [])]
+    // one that is leased is not this incarnation's, until it is adopted
+    const children = [...(this.#owner.children?.values() ?? [])].filter(({ lease }) => lease === undefined)
     return this.#options.strategy === 'one-for-all' ? children : children.slice(children.indexOf(child))
   }
 

@@ -4,7 +4,7 @@ import { settle } from 'troupe/testing'
 import { Oddity } from '../helpers/actors/oddity.js'
 import { leftovers, Subject } from '../helpers/actors/subject.js'
 import { supervising } from '../helpers/actors/supervisors.js'
-import { onBoth, stage, until, type Stage } from '../helpers/runtime.js'
+import { onBoth, published, stage, until, type Stage } from '../helpers/runtime.js'
 
 t.setTimeout(180_000)
 
@@ -335,6 +335,17 @@ onBoth(t, 'a child that has ended already can be stopped: it is gone', async (t,
   const { troupe } = await stage(t)
   const odd = await troupe.spawn(Oddity, { name: 'odd', isolation })
   t.equal(await odd.ask.stopTwice(), 0)
+})
+
+onBoth(t, 'so it can be killed: killing what is gone does nothing', async (t, isolation) => {
+  const { troupe } = await stage(t)
+  const suppressed = published(t, 'troupe.suppressed', troupe)
+  const odd = await troupe.spawn(Oddity, { name: 'odd', isolation })
+  // in a thread the refusal comes too late to be thrown
+  t.equal(await odd.ask.killTwice(), isolation === 'inline' ? 'ERR_ACTOR_NOT_FOUND' : 'killed itself')
+  t.equal(await odd.ask.childCount(), 0)
+  t.match(suppressed, isolation === 'inline' ? [] : [{ error: { code: 'ERR_ACTOR_NOT_FOUND' } }])
+  t.equal(suppressed.length, isolation === 'inline' ? 0 : 1, 'only who is no child is refused')
 })
 
 t.test('an actor that ends can start no children and set no timers', async t => {

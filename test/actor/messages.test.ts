@@ -1,11 +1,14 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import t from 'tap'
-import { handles, Rejected } from 'troupe'
+import { handles, Rejected, type TroupeError } from 'troupe'
+import { foreignEntry } from '../../src/actor/foreign-type.js'
 import { Flooder } from '../helpers/actors/flooder.js'
 import { Idle } from '../helpers/actors/idle.js'
 import { Oddity } from '../helpers/actors/oddity.js'
 import { Sequencer } from '../helpers/actors/sequencer.js'
 import { Subject } from '../helpers/actors/subject.js'
-import { onBoth, published, stage } from '../helpers/runtime.js'
+import { FORGIVING, onBoth, published, stage } from '../helpers/runtime.js'
 
 t.setTimeout(180_000)
 
@@ -255,6 +258,62 @@ onBoth(t, 'a deferred reply that cannot travel is refused where it is given', as
   const { troupe } = await stage(t)
   const odd = await troupe.spawn(Oddity, { name: 'odd', isolation })
   await t.rejects(odd.ask.answerWrong(), { code: 'REFUSED' })
+})
+
+onBoth(t, 'a handler that fails after it deferred its reply fails the ask at once', async (t, isolation) => {
+  const { troupe } = await stage(t, { supervision: { ...FORGIVING, decide: () => 'resume' } })
+  const odd = await troupe.spawn(Oddity, { name: 'odd', isolation })
+  const cause = { message: 'thought better of it' }
+  await t.rejects(odd.ask.deferThenFail(false), { code: 'ERR_ACTOR_FAILED', cause })
+  await t.rejects(odd.ask.deferThenRefuse(), { code: 'NO_ROOM' }, 'a refusal is one here too')
+  t.equal(await odd.ask.deferThenFail(true), 'settled before')
+  odd.tell.deferThenFail(false)
+  t.equal(await odd.ask.childCount(), 0)
+  t.match(troupe.inspect().children[1], { restarts: 0, lastFailure: cause })
+})
+
+t.test('a message that a thread refuses has one outcome', async t => {
+  const { troupe } = await stage(t)
+  const odd = await troupe.spawn(Oddity, { name: 'odd', isolation: 'thread' })
+  const { runtime } = troupe
+  const outcomes: string[] = []
+  const unknown = foreignEntry('unknown')
+  runtime.find('/odd')?.deliver(unknown, runtime.seal(unknown, 1), {
+    chain: undefined,
+    expired: false,
+    settle: value => void outcomes.push(`settled with ${String(value)}`),
+    fail: error => void outcomes.push((error as TroupeError).code),
+  })
+  t.equal(await odd.ask.childCount(), 0)
+  t.same(outcomes, ['ERR_UNKNOWN_MESSAGE'])
+})
+
+onBoth(t, 'an idle mailbox keeps nothing of its last message alive', async (t, isolation) => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const { troupe } = await stage(t, { strictPayloads: false })
+  const subject = await troupe.spawn(Subject, { name: 'subject', isolation, args: { notes: false } })
+  let payload: object | undefined = { rows: new Float64Array(1_000) }
+  const kept = new WeakRef(payload)
+  const sealed: WeakRef<object>[] = []
+  if (isolation === 'thread') {
+    // what waits for a thread is not the payload, but its frame
+    const { runtime } = troupe
+    const seal = runtime.seal.bind(runtime)
+    runtime.seal = (handler, value) => {
+      const frame = seal(handler, value)
+      sealed.push(new WeakRef(frame))
+      return frame
+    }
+  }
+  await subject.ask.echo(payload)
+  payload = undefined
+  for (let turn = 0; turn < 3; turn++) {
+    await new Promise(resolve => setTimeout(resolve, 10))
+    collect()
+  }
+  t.equal(kept.deref(), undefined)
+  t.ok(sealed.every(frame => frame.deref() === undefined))
 })
 
 onBoth(t, 'a tell may meet a handler that defers its reply: nobody waits for it', async (t, isolation) => {

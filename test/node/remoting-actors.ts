@@ -57,6 +57,21 @@ export class Echo extends Actor {
     return this.#ctx.deferReply<void>()
   }
 
+  #held: DeferredReply<void> | undefined
+
+  @handles() hold(): DeferredReply<void> {
+    return (this.#held = this.#ctx.deferReply<void>())
+  }
+
+  @handles() release(): void {
+    this.#held?.resolve()
+  }
+
+  /** Is busy until the other one is told to let it go. */
+  @handles() async waitFor(other: ActorRef<Echo>): Promise<void> {
+    await other.ask.hold()
+  }
+
   @handles() refuse(): void {
     throw new Rejected('OUT_OF_STOCK', 'no more of 4711', { article: 4711 })
   }

@@ -64,6 +64,27 @@ async function watching(
   return { seen, watcher }
 }
 
+t.test('Messages: an ask that is aborted before it was handled is not handled', async t => {
+  await cluster({}, async (sim, echo) => {
+    const a = sim.node('a').troupe
+    const gate = await a.spawn(Echo, { name: 'gate' })
+    const controller = new AbortController()
+    const { signal } = controller
+    const busy = echo.ask.waitFor(gate)
+    const waiting = t.rejects(echo.ask.with({ signal }).note('aborted'), { code: 'ERR_ASK_ABORTED' })
+    const kept = echo.ask.note('kept')
+    // so that all of them are there, and the first is under way
+    while ((sim.node('b').troupe.runtime.find('/echo')?.mailboxMessages ?? 0) < 2) await sim.sleep(1)
+    controller.abort()
+    await waiting
+    await sim.sleep(100)
+    await gate.ask.release()
+    await Promise.all([busy, kept])
+    t.same(await echo.ask.seen(), ['kept'])
+    t.equal(a.counters().lateReplies, 0)
+  })
+})
+
 t.test('Messages: shared memory stays in its process, and the sender is told where it is', async t => {
   await cluster({}, async (sim, echo) => {
     const region = new SharedArrayBuffer(8)

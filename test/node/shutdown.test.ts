@@ -54,6 +54,42 @@ t.test('close: a task that fails or hangs is told and left behind', async t => {
   t.equal(troupe.counters().suppressedErrors, 2)
 })
 
+t.test('onClose: a task whose phase has begun runs at once, and the phase waits for it', async t => {
+  const seen: string[] = []
+  const clock = new VirtualClock()
+  const troupe = await Troupe.start({ clock })
+  const slow = (name: string) => ({
+    name,
+    phase: 'before-actors-stop' as const,
+    run: async () => {
+      seen.push(`${name} begins`)
+      await new Promise<void>(resolve => clock.after(100, resolve))
+      seen.push(`${name} ends`)
+    },
+  })
+  troupe.onClose(slow('listener'))
+  troupe.onClose({ name: 'store', phase: 'after-actors-stop', run: () => void seen.push('store') })
+  const closing = troupe.close()
+  await clock.advance(50)
+  troupe.onClose(slow('late listener'))
+  await clock.advance(60)
+  t.same(seen, ['listener begins', 'late listener begins', 'listener ends'])
+  await clock.advance(100)
+  await closing
+  t.same(seen.slice(3), ['late listener ends', 'store'])
+  troupe.onClose({
+    name: 'later still',
+    phase: 'after-actors-stop',
+    run: () => void seen.push('later still'),
+  })
+  await Promise.resolve()
+  t.equal(seen.at(-1), 'later still', 'also when all is over: what it closes would stay open else')
+  const failing = { name: 'x', phase: 'disconnect' as const, run: () => Promise.reject(new Error('no')) }
+  troupe.onClose(failing)
+  await new Promise(resolve => setImmediate(resolve))
+  t.equal(troupe.counters().suppressedErrors, 1)
+})
+
 t.test('onClose: refuses what is no phase', async t => {
   await using troupe = await Troupe.start()
   t.throws(

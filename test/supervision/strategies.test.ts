@@ -1,5 +1,5 @@
 import t from 'tap'
-import { Actor, type ActorRef, type Directive, type StartCause } from 'troupe'
+import { Actor, type ActorRef, type Directive, type StartCause, type SupervisionOptions } from 'troupe'
 import { settle } from 'troupe/testing'
 import { Subject } from '../helpers/actors/subject.js'
 import { OneForAll, OneForOne, RestForOne, supervising } from '../helpers/actors/supervisors.js'
@@ -220,6 +220,56 @@ onBoth(
     )
   },
 )
+
+t.test('a group takes in leased children only once they are adopted', async t => {
+  const { troupe, probe } = await stage(t)
+  let gate: Promise<void> = Promise.resolve()
+  let open = (): void => undefined
+  const args = { probe, notes: false }
+  class Adopter extends Actor {
+    static readonly type = 'test-adopter'
+    static readonly handles = ['fail']
+    static readonly supervision: SupervisionOptions = { ...FORGIVING, strategy: 'one-for-all' }
+    override async onStart(): Promise<void> {
+      await this.ctx.spawn(Subject, { name: 'x', args })
+      await gate
+      await this.ctx.spawn(Subject, { name: 'a', lifetime: 'leased', args })
+    }
+    fail(): void {
+      gate = new Promise(resolve => (open = resolve))
+      throw new Error('told to')
+    }
+  }
+  const parent = await troupe.spawn(Adopter, { name: 'p' })
+  const [x, a] = [troupe.lookup(Subject, '/p/x'), troupe.lookup(Subject, '/p/a')]
+  const restarted = () => ['x', 'a'].map(name => troupe.runtime.find(`/p/${name}`)?.restarts)
+  const state = (path: string) => troupe.runtime.find(path)?.state
+  await a.ask.add(1)
+
+  await t.test('a group that restarts before that leaves them alone', async t => {
+    parent.tell.fail()
+    await until(() => state('/p') === 'starting' && state('/p/x') === 'running')
+    await x.ask.fail('before the adoption').catch(() => undefined)
+    t.equal(await x.ask.count(), 0)
+    t.same(restarted(), [1, 0])
+    t.equal(await a.ask.count(), 1, 'the same instance')
+    open()
+    await until(() => state('/p') === 'running')
+  })
+
+  await t.test('one that fails before that waits for its adoption', async t => {
+    parent.tell.fail()
+    await until(() => state('/p') === 'starting' && state('/p/x') === 'running')
+    await a.ask.fail('unadopted').catch(() => undefined)
+    await settle(3)
+    t.equal(state('/p/a'), 'restarting')
+    t.same(restarted(), [0, 0])
+    open()
+    t.equal(await a.ask.count(), 0)
+    await until(() => state('/p') === 'running')
+    t.same(restarted(), [1, 1], 'then it is one of the group')
+  })
+})
 
 t.test('the end of a significant child for good ends its parent', async t => {
   for (const end of ['stopSelf', 'fail'] as const) {

@@ -1,7 +1,9 @@
 import type { Cell } from '../../actor/cell.js'
 import { STOPPED, type DeathReason } from '../../actor/death.js'
+import type { Delivery } from '../../actor/delivery.js'
 import { inbound } from '../../actor/inbound.js'
 import type { Watcher } from '../../actor/ref.js'
+import { SuspectedAsk } from '../../actor/suspected-ask.js'
 import { TroupeError } from '../../errors.js'
 import { decodeFrame, encodeFrame, type Envelope, type Frame } from '../../wire/index.js'
 import type { Lane } from '../../transport/port.js'
@@ -41,6 +43,7 @@ export class InboundFrames {
       case 'terminated':
         return this.#system(peer, frame)
       case 'signal':
+        if (frame.name === 'abandon') return this.#abandoned(peer, envelope)
         if (frame.name === 'flush' && lane === 'data') return this.#flush(peer, envelope)
         if (frame.name === 'flushed')
           return peer.pairs.get(envelope.stream ?? 0)?.flushed(envelope.stream ?? 0)
@@ -154,6 +157,13 @@ export class InboundFrames {
       asks.get(correlation)?.fail(new TroupeError('ERR_ACTOR_NOT_FOUND', `'${name}' to ${target}: ${cause}`))
   }
 
+  /** The asker has given it up: if it still waits, it is not handled. */
+  #abandoned(peer: Peer, { target, correlation = 0 }: Envelope): void {
+    const isMeant = (delivery: Delivery): boolean => remote(delivery)?.answers(peer, correlation) === true
+    const waiting = this.#remoting.system.find(target)?.findWaiting(isMeant)
+    if (waiting !== undefined) remote(waiting)?.abandon()
+  }
+
   /** On the same lane as the frames before it, so that it comes after what is returned of them. */
   #flush(peer: Peer, envelope: Envelope): void {
     const { stream } = envelope
@@ -212,6 +222,11 @@ export class InboundFrames {
     peer.watched.delete(correlation)
     route.watchFired(incarnation, reason)
   }
+}
+
+function remote(delivery: Delivery): RemoteDelivery | undefined {
+  const ask = delivery instanceof SuspectedAsk ? delivery.ask : delivery
+  return ask instanceof RemoteDelivery ? ask : undefined
 }
 
 function isMeant(cell: Cell | undefined, { targetIncarnation }: Envelope): cell is Cell {

@@ -5,6 +5,8 @@ import type { Peer } from './peer.js'
 
 /** An ask to another node: known by its correlation until it settles. */
 export class RemoteAsk extends PendingAsk {
+  /** Path of the actor that is asked. */
+  readonly path: string
   readonly correlation: number
   readonly deadlineMs: number
   /** Where it is, once it was sent. */
@@ -24,8 +26,13 @@ export class RemoteAsk extends PendingAsk {
   ) {
     super(environment, target, message, options, asker)
     this.table = table
+    this.path = target.path
     this.correlation = correlation
     this.deadlineMs = nowMs + (options?.timeoutMs ?? environment.askTimeoutMs)
+  }
+
+  protected override aborted(): void {
+    this.table?.abandon(this)
   }
 
   override settle(value: unknown): void {
@@ -43,10 +50,13 @@ export class RemoteAsk extends PendingAsk {
 export class AskTable {
   readonly #asks = new Map<number, RemoteAsk>()
   readonly #maxPending: number
+  readonly #onAbandoned: (ask: RemoteAsk) => void
   #correlations = 0
 
-  constructor(maxPending: number) {
+  /** @param onAbandoned told of asks that were sent and are not wanted any more */
+  constructor(maxPending: number, onAbandoned: (ask: RemoteAsk) => void) {
     this.#maxPending = maxPending
+    this.#onAbandoned = onAbandoned
   }
 
   get pending(): number {
@@ -98,6 +108,10 @@ export class AskTable {
 
   failAll(error: Error): void {
     for (const ask of [...this.#asks.values()]) ask.fail(error)
+  }
+
+  abandon(ask: RemoteAsk): void {
+    if (ask.peer !== undefined) this.#onAbandoned(ask)
   }
 
   forget(ask: RemoteAsk): void {

@@ -13,6 +13,7 @@ export class RemoteDelivery implements Delivery {
   readonly #message: string
   readonly #correlation: number
   readonly #deadlineMs: number
+  #abandoned = false
 
   constructor(
     remoting: Remoting,
@@ -32,9 +33,18 @@ export class RemoteDelivery implements Delivery {
     this.#deadlineMs = remoting.nowMs + msLeft
   }
 
-  /** Nobody waits for it any more: its time is over, or the asker's node is. */
+  /** Nobody waits for it any more: its time is over, the asker's node is, or the asker gave it up. */
   get expired(): boolean {
-    return this.#peer.lost || this.#remoting.nowMs >= this.#deadlineMs
+    return this.#abandoned || this.#peer.lost || this.#remoting.nowMs >= this.#deadlineMs
+  }
+
+  /** Is it the ask that this node calls so? */
+  answers(peer: Peer, correlation: number): boolean {
+    return this.#peer === peer && this.#correlation === correlation
+  }
+
+  abandon(): void {
+    this.#abandoned = true
   }
 
   settle(value: unknown): void {

@@ -14,7 +14,7 @@ import { InboundStreams } from './inbound-streams.js'
 import { Lives } from './lives.js'
 import { MAX_PAUSE_MS, type RemotingLimits } from './options.js'
 import { Peer, type Place } from './peer.js'
-import { AskTable } from './remote-ask.js'
+import { AskTable, type RemoteAsk } from './remote-ask.js'
 import { RemoteTarget } from './remote-target.js'
 import { Replies } from './replies.js'
 import { Resolver } from './resolver.js'
@@ -88,7 +88,7 @@ export class Remoting implements FrameReceiver {
     this.limits = setup.limits
     this.#transport = setup.transport
     this.#onFenced = setup.onFenced
-    this.asks = new AskTable(setup.limits.maxPendingAsks)
+    this.asks = new AskTable(setup.limits.maxPendingAsks, ask => this.#abandon(ask))
     this.replies = new Replies(this)
     this.resolver = new Resolver(this)
     this.#frames = new InboundFrames(this)
@@ -273,6 +273,12 @@ export class Remoting implements FrameReceiver {
     if (peer === undefined || peer.address.incarnation !== to.incarnation) return
     if (lane === 'system') peer.channel.flush()
     else for (const pair of peer.pairs.values()) pair.drain()
+  }
+
+  /** Behind the ask itself; where it gets lost, the ask is handled, and its reply comes too late. */
+  #abandon({ peer, path, correlation }: RemoteAsk): void {
+    const frame = encodeFrame({ kind: 'signal', target: path, correlation }, 'abandon', [])
+    if (peer !== undefined) this.send(peer, frame, 'data')
   }
 
   /** The other node says that it takes nothing from this one any more. */

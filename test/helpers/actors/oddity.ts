@@ -23,6 +23,32 @@ export class Oddity extends Actor {
     return this.ctx.children.length
   }
 
+  /** Kills a child that is gone; says which code killing a stranger has. */
+  @handles() async killTwice(): Promise<string> {
+    const child = await this.ctx.spawn(Idle, { name: 'child', restart: 'temporary' })
+    this.ctx.kill(child)
+    this.ctx.kill(child)
+    this.ctx.kill(this.ctx.lookup(Idle, `${this.ctx.path}/never`))
+    try {
+      this.ctx.kill(this.ctx.self)
+    } catch (error) {
+      return String((error as { code?: unknown }).code)
+    }
+    return 'killed itself'
+  }
+
+  @handles() deferThenFail(settled: boolean): DeferredReply<string> {
+    const reply = this.ctx.deferReply<string>()
+    if (settled) reply.resolve('settled before')
+    throw new Error('thought better of it')
+  }
+
+  @handles() async deferThenRefuse(): Promise<DeferredReply<string>> {
+    this.ctx.deferReply<string>()
+    await Promise.resolve()
+    throw new Rejected('NO_ROOM')
+  }
+
   @handles() async lease(name: string, leaseMs: number): Promise<void> {
     await this.ctx.spawn(Idle, { name, lifetime: 'leased', leaseMs })
   }
