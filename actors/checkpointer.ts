@@ -35,11 +35,7 @@ export interface CutPiece {
 }
 
 /** A checkpoint by its place and version. */
-export interface CheckpointRef {
-  readonly generation: number
-  readonly step: number
-  /** Within the job's place. */
-  readonly directory: string
+export interface CheckpointRef extends CheckpointEntry {
   /** For people. */
   readonly path: string
 }
@@ -69,6 +65,8 @@ export class Checkpointer extends Actor {
   #cuts: Cut[] = []
   #waiting: Cut | undefined
   #writing = false
+  /** Resolves when nothing is being written. */
+  #written: Promise<void> = Promise.resolve()
   /** Cuts of lower generations are dropped. */
   #generation = 0
   #incarnation = 0
@@ -147,10 +145,6 @@ export class Checkpointer extends Actor {
     this.#generation = generation
     for (const cut of this.#cuts) if (cut.generation < generation) release(cut)
     this.#cuts = this.#cuts.filter(cut => cut.generation >= generation)
-    if (this.#waiting !== undefined && this.#waiting.generation < generation) {
-      release(this.#waiting)
-      this.#waiting = undefined
-    }
   }
 
   #complete(cut: Cut): void {
@@ -165,28 +159,26 @@ export class Checkpointer extends Actor {
   }
 
   #next(): void {
-    if (this.#writing || this.#waiting === undefined) return
-    const cut = this.#waiting
-    this.#waiting = undefined
+    if (this.#writing) return
     this.#writing = true
+    this.#written = this.#writeWaiting()
+    this.ctx.pipeToSelf(this.#written, () => this.ctx.progress())
+  }
+
+  async #writeWaiting(): Promise<void> {
     const { supervisor } = this.#args
-    const done = (): void => {
-      release(cut)
-      this.#writing = false
-      this.#next()
-    }
-    this.ctx.pipeToSelf(
-      this.#write(cut),
-      written => {
-        this.ctx.progress()
+    for (let cut = this.#waiting; cut !== undefined; cut = this.#waiting) {
+      this.#waiting = undefined
+      try {
+        const written = await this.#write(cut)
         if (written !== undefined) supervisor.tell.checkpointed(written)
-        done()
-      },
-      error => {
+      } catch (error) {
         if (cut.generation >= this.#generation) supervisor.tell.checkpointFailed(cut.step, error)
-        done()
-      },
-    )
+      } finally {
+        release(cut)
+      }
+    }
+    this.#writing = false
   }
 
   /** @returns undefined when the job rolled back meanwhile */
@@ -224,18 +216,21 @@ export class Checkpointer extends Actor {
   }
 
   async #rewind(generation: number): Promise<CheckpointRef | null> {
+    // A cut that is complete is as good as written: the less has to be computed again.
+    await this.#written
     await this.#store.closeGeneration(generation - 1)
     const { checkpoint } = await this.#store.newest()
     return checkpoint === undefined ? null : this.#ref(checkpoint.entry)
   }
 
   async #newest(): Promise<CheckpointRef | null> {
+    await this.#written
     const [entry] = await this.#store.list()
     return entry === undefined ? null : this.#ref(entry)
   }
 
-  #ref({ generation, step, directory }: CheckpointEntry): CheckpointRef {
-    return { generation, step, directory, path: `${this.#store.files.place}/${directory}` }
+  #ref(entry: CheckpointEntry): CheckpointRef {
+    return { ...entry, path: `${this.#store.files.place}/${entry.directory}` }
   }
 
   #versions(): Record<string, string> {

@@ -1,17 +1,30 @@
+import { createHash } from 'node:crypto'
 import { assemble, WEIGHTS_KIND, weightsSha256, type PhaseTimes } from 'troupe/training'
 import type { JobCrew } from './job-crew.js'
 
 /** What the servers hold at a job's end. */
 export interface FinalState {
   readonly weightsSha256: string
+  readonly slotsSha256: string
   readonly phases: readonly PhaseTimes[]
 }
 
+/** Digests of weights and slots: the same for any number of servers. */
 export async function finalState({ servers }: JobCrew): Promise<FinalState> {
   const phases = await servers[0]!.ask.phases()
   const parts = await Promise.all(servers.map(async server => server.ask.weights()))
-  if (!parts.every(part => part !== null)) return { weightsSha256: weightsSha256([], []), phases }
-  const { variables } = parts[0]!
-  const tensors = parts.flatMap(part => part.tensors)
-  return { weightsSha256: weightsSha256(variables, assemble(variables, tensors, WEIGHTS_KIND)), phases }
+  const variables = parts[0]?.variables ?? []
+  const tensors = parts.flatMap(part => part?.tensors ?? [])
+  const kinds = [...new Set(tensors.map(({ kind }) => kind))].filter(kind => kind !== WEIGHTS_KIND).sort()
+  const slots = createHash('sha256')
+  for (const kind of kinds) {
+    const held = new Set(tensors.filter(tensor => tensor.kind === kind).map(({ variable }) => variable))
+    const having = variables.filter(({ name }) => held.has(name))
+    slots.update(`${kind} ${weightsSha256(having, assemble(having, tensors, kind))}\n`)
+  }
+  return {
+    weightsSha256: weightsSha256(variables, assemble(variables, tensors, WEIGHTS_KIND)),
+    slotsSha256: slots.digest('hex'),
+    phases,
+  }
 }

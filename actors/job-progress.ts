@@ -8,6 +8,7 @@ type Ready = Extract<ProgramNotice, { tell: 'ready' }>
 export interface JobOutcome {
   readonly result: unknown
   readonly weightsSha256: string
+  readonly slotsSha256: string
   readonly phases: readonly PhaseTimes[]
   readonly checkpoint: string | null
 }
@@ -29,8 +30,8 @@ export interface ProgressState {
   /** Of each training call of the chief's present incarnation. */
   extents: { readonly epochs: number; readonly stepsPerEpoch: number }[]
   rowsPerEpoch: number | null
-  /** Names of what a step returns. */
-  outputs: readonly string[]
+  /** By part of the model: names of what a step returns. */
+  outputs: (readonly string[])[]
   /** Steps made when the last epoch ended that was told of. */
   epochsAt: number
   restarts: number
@@ -116,15 +117,15 @@ export class JobProgress {
     if (index === 0) this.#state.rowsPerEpoch = rows
   }
 
-  /**
-   * A program's first step of its own begins.
-   *
-   * @param outputs names of what a step returns
-   */
-  live(rank: number, step: number, outputs: readonly string[], now: number): JobEvent[] {
+  /** @param outputs names of what a step of this part of the model returns */
+  joined(part: number, outputs: readonly string[]): void {
+    this.#state.outputs[part] = outputs
+  }
+
+  /** A program's first step of its own begins. */
+  live(rank: number, step: number, now: number): JobEvent[] {
     const state = this.#state
     state.firstStepAtMs ??= now
-    state.outputs = outputs
     const events: JobEvent[] = []
     if (rank === 0 && !state.announced) {
       state.announced = true
@@ -240,7 +241,13 @@ export class JobProgress {
   }
 
   /** @param step the open one, counted from 1, if it is known better than here */
-  failed(actor: string, reason: string, fault: string | null, now: number, step = this.steps + 1): JobEvent {
+  failed(
+    actor: string,
+    reason: string,
+    fault: string | null,
+    now: number,
+    step = this.furthest + 1,
+  ): JobEvent {
     this.#state.restarts += 1
     this.#state.down[actor] ??= { atMs: now, reason, steps: this.furthest }
     return { event: 'failure', actor, reason, step, fault }
@@ -251,7 +258,7 @@ export class JobProgress {
     this.#state.exactNote ??= `since step ${step + 1}: ${note}`
   }
 
-  done({ result, weightsSha256, phases, checkpoint }: JobOutcome, now: number): JobDone {
+  done({ result, weightsSha256, slotsSha256, phases, checkpoint }: JobOutcome, now: number): JobDone {
     const { startedAtMs, firstStepAtMs, restarts, exactNote, ready, rows } = this.#state
     const trainedMs = this.#lastStepAtMs - (firstStepAtMs ?? this.#lastStepAtMs)
     return {
@@ -264,6 +271,7 @@ export class JobProgress {
       exact: exactNote === null,
       exactNote,
       weightsSha256,
+      slotsSha256,
       backend: ready?.fingerprint.backend ?? 'none',
       checkpoint,
       phases: Object.fromEntries(phases.map((times, rank) => [workerName(rank), times])),
@@ -290,8 +298,10 @@ export class JobProgress {
     }
   }
 
-  #step({ step, rows, outputs }: ClosedStep): JobStep {
-    const named = this.#state.outputs.map((name, i) => [name, outputs[i] ?? Number.NaN] as const)
+  #step({ step, part, rows, outputs }: ClosedStep): JobStep {
+    const named = (this.#state.outputs[part] ?? []).map(
+      (name, i) => [name, outputs[i] ?? Number.NaN] as const,
+    )
     const [loss, ...metrics] = named
     return {
       event: 'step',

@@ -32,7 +32,6 @@ export async function findResumePoint(files: CheckpointFiles, job: JobFacts): Pr
   return {
     generation,
     step,
-    directory,
     path,
     inexact: changes.length === 0 ? null : `since step ${step + 1}: ${changes.join('; ')}`,
     fingerprint: checkpoint.manifest.fingerprint as ComputeFingerprint | null,

@@ -41,8 +41,6 @@ export interface CheckpointPlan {
 export interface ResumePoint {
   readonly generation: number
   readonly step: number
-  /** Its folder within the place. */
-  readonly directory: string
   /** Its folder, for people. */
   readonly path: string
   /** Why the weights may not be those of an undisturbed run; null where nothing speaks against it. */

@@ -75,9 +75,10 @@ export class JobSupervisor extends Actor {
   #results = new Map<number, unknown>()
   /** Incarnations of servers that hold what they should. */
   readonly #restored = new Map<number, number>()
-  #recovering = false
-  /** Something was lost while the job recovered: it has to begin again. */
-  #lostAgain = false
+  /** Until everybody is where they should be. */
+  #recovering = true
+  /** Incarnations of servers that came without what they should hold. */
+  readonly #lost = new Map<number, number>()
   /** Workers are not started again until everything stands at one step. */
   #rollingBack = false
   #newest: WrittenCheckpoint | CheckpointRef | null = null
@@ -181,7 +182,7 @@ export class JobSupervisor extends Actor {
         progress.opened(notice.index, notice.rows)
         break
       case 'live':
-        this.#emit(...progress.live(rank, notice.step, notice.outputs, now))
+        this.#emit(...progress.live(rank, notice.step, now))
         if (rank === 0) this.#serversWork(notice.step, now)
         break
       case 'epoch':
@@ -194,6 +195,13 @@ export class JobSupervisor extends Actor {
       case 'failed':
         return
     }
+    this.#record()
+  }
+
+  /** The chief's program trains a part of the model. */
+  @handles() joined(generation: number, part: number, outputs: readonly string[]): void {
+    if (generation !== this.#generation) return
+    this.#progress.joined(part, outputs)
     this.#record()
   }
 
@@ -231,9 +239,8 @@ export class JobSupervisor extends Actor {
   @handles() serverLost(shard: number, incarnation: number, reason: DeathReason): void {
     const name = serverName(shard)
     if (reason.kind !== 'failed' && !this.#progress.expected(name)) this.#failed(name, reason.kind, null)
-    if ((this.#restored.get(shard) ?? 0) >= incarnation) return
-    if (this.#recovering) this.#lostAgain = true
-    else this.#recover(this.#rollBack())
+    this.#lost.set(shard, incarnation)
+    if (!this.#recovering && this.#isLacking()) this.#recover(this.#rollBack())
   }
 
   @handles() async stepClosed(generation: number, shard: number, step: ClosedStep): Promise<void> {
@@ -242,7 +249,7 @@ export class JobSupervisor extends Actor {
     if (steps.length > 0) this.ctx.progress()
     this.#emit(...steps)
     for (const worker of this.#known.workers) worker.tell.stepClosed()
-    const point = { actor: SUPERVISOR, step: this.#progress.steps + 1 }
+    const point = { actor: SUPERVISOR, step: this.#progress.steps + 1, late: true }
     if (this.#faults.has(point)) await this.#faults.reach(point)
   }
 
@@ -284,8 +291,10 @@ export class JobSupervisor extends Actor {
     const resume = this.#resume
     await this.#write()
     for (const damage of resume?.skipped ?? []) this.#warn(`a newer checkpoint cannot be used: ${damage}`)
-    this.#newest = resume
-    await this.#restore(resume, false)
+    // Whoever ran it before commits nothing from now on.
+    this.#newest =
+      resume === null ? null : await this.#known.checkpointer.ask.with(PATIENT).rewind(this.#generation)
+    await this.#restore(this.#newest, false)
     await this.#known.startWorkers(this.#generation)
   }
 
@@ -340,15 +349,12 @@ export class JobSupervisor extends Actor {
   /** One at a time; what is lost meanwhile makes it begin again. */
   #recover(work: Promise<void>): void {
     this.#recovering = true
-    const again = (): void => {
-      this.#lostAgain = false
-      this.#recover(this.#rollBack())
-    }
+    const again = (): void => this.#recover(this.#rollBack())
     this.ctx.pipeToSelf(
       work,
       () => {
         this.#recovering = false
-        if (this.#lostAgain) again()
+        if (this.#isLacking()) again()
         else if (this.#results.size === this.#spec.workers) this.#finish()
       },
       error => {
@@ -356,6 +362,11 @@ export class JobSupervisor extends Actor {
         again()
       },
     )
+  }
+
+  /** Did a server start after it was told last what it should hold? */
+  #isLacking(): boolean {
+    return [...this.#lost].some(([shard, incarnation]) => incarnation > (this.#restored.get(shard) ?? 0))
   }
 
   // the end

@@ -33,6 +33,8 @@ export interface FaultPoint {
   readonly afterPushTo?: string
   readonly during?: FaultPhase
   readonly recovering?: string
+  /** Kills of earlier steps happen here as well: the place may be passed by without being seen. */
+  readonly late?: boolean
 }
 
 /** The forms that {@link parseKill} accepts, for messages and help. */
@@ -101,7 +103,7 @@ export function killAt(kills: readonly KillSpec[], point: FaultPoint): KillSpec 
       kill.afterPushTo === point.afterPushTo &&
       kill.during === point.during &&
       kill.recovering === point.recovering &&
-      (kill.during === undefined ? kill.step === point.step : kill.step <= point.step),
+      (kill.during === undefined && point.late !== true ? kill.step === point.step : kill.step <= point.step),
   )
 }
 

@@ -116,6 +116,8 @@ export interface JobDone {
   /** If not exact: since which step and why. */
   readonly exactNote: string | null
   readonly weightsSha256: string
+  /** Of what the optimizers keep for the weights. */
+  readonly slotsSha256: string
   readonly backend: string
   /** The newest checkpoint's folder; null if none is left. */
   readonly checkpoint: string | null

@@ -44,6 +44,7 @@ const DONE: JobDone = {
   exact: true,
   exactNote: null,
   weightsSha256: '00',
+  slotsSha256: '11',
   backend: 'wasm',
   checkpoint: null,
   phases: {},

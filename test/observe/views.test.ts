@@ -93,6 +93,7 @@ const DONE: JobDone = {
   exact: true,
   exactNote: null,
   weightsSha256: 'ab'.repeat(32),
+  slotsSha256: 'cd'.repeat(32),
   backend: 'wasm',
   checkpoint: null,
   phases: {
