@@ -114,8 +114,12 @@ function variableLines(checkpoint: Checkpoint): string[] {
   const shapeWidth = Math.max(0, ...found.map(({ shape }) => shape.length))
   return found.map(
     ({ name, shape, kinds }) =>
-      `${GAP}${GAP}${name.padEnd(nameWidth)}  ${shape.padEnd(shapeWidth)}  ${kinds.sort().reverse().join(', ')}`,
+      `${GAP}${GAP}${name.padEnd(nameWidth)}  ${shape.padEnd(shapeWidth)}  ${kinds.sort(weightsFirst).join(', ')}`,
   )
+}
+
+function weightsFirst(a: string, b: string): number {
+  return Number(b === 'weights') - Number(a === 'weights') || (a < b ? -1 : 1)
 }
 
 /** `backend wasm, node v20.11.0`, of plain JSON. */
