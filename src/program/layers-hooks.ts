@@ -1,7 +1,7 @@
 import type * as Tfjs from '@tensorflow/tfjs'
 import { checkTrainable, type BackendName } from '../tensor/index.js'
 import { isBlockingOptimizer } from './blocking-optimizer.js'
-import type { Logs } from './events.js'
+import { hookCallbacks, type StepRows } from './callback-hooks.js'
 import { checkFrozen } from './frozen-weights.js'
 import type { HostLink } from './host-link.js'
 import { LayerSeeds } from './layer-seeds.js'
@@ -10,7 +10,6 @@ import type { OnceJournal } from './once-journal.js'
 import type { Trainee, TrainingSession } from './training-session.js'
 
 type TrainFunction = (data: Tfjs.Tensor[]) => Tfjs.Scalar[]
-type CallbackLogs = Record<string, unknown>
 
 /** What the hooks use of a Layers model, some of which its type does not show. */
 interface Model {
@@ -44,13 +43,6 @@ interface FitDatasetArgs {
   readonly epochs: number
   readonly initialEpoch?: number
   readonly batchesPerEpoch?: number
-}
-
-interface CallbackListMethods {
-  setModel: (this: object, model: Model) => void
-  onBatchBegin: (this: object, batch: number, logs?: CallbackLogs) => Promise<void>
-  onBatchEnd: (this: object, batch: number, logs?: CallbackLogs) => Promise<void>
-  onEpochEnd: (this: object, epoch: number, logs?: CallbackLogs) => Promise<void>
 }
 
 export interface HookParts {
@@ -111,39 +103,6 @@ export function hookLayers(parts: HookParts): void {
   if (parts.chief) hookExtent(parts)
 }
 
-/** Rows over all workers of the step whose callbacks come next. */
-interface StepRows {
-  ofStep: number | undefined
-}
-
-function hookCallbacks({ tf, session, link, chief }: HookParts, rows: StepRows): void {
-  const callbacks = tf.CallbackList.prototype as unknown as CallbackListMethods
-  const { setModel, onBatchBegin, onBatchEnd, onEpochEnd } = callbacks
-  /** Lists of models that the job trains. */
-  const ours = new WeakSet<object>()
-
-  callbacks.setModel = function (model) {
-    if (isBlockingOptimizer(model.optimizer)) ours.add(this)
-    setModel.call(this, model)
-  }
-  callbacks.onBatchBegin = async function (batch, logs) {
-    rows.ofStep = undefined
-    await onBatchBegin.call(this, batch, logs)
-  }
-  callbacks.onBatchEnd = async function (batch, logs) {
-    // Without it epoch means, and what steers by them, would differ between workers on an odd last batch.
-    if (rows.ofStep !== undefined && logs !== undefined) logs['size'] = rows.ofStep
-    rows.ofStep = undefined
-    await onBatchEnd.call(this, batch, logs)
-  }
-  callbacks.onEpochEnd = async function (epoch, logs) {
-    await onEpochEnd.call(this, epoch, logs)
-    if (chief && ours.has(this) && !session.replaying && logs !== undefined) {
-      link.tell({ tell: 'epoch', epoch, step: session.steps, logs: plainLogs(logs) })
-    }
-  }
-}
-
 /** Says how long the program trains, so that progress can say how long it will take. */
 function hookExtent({ tf, link }: HookParts): void {
   const models = tf.LayersModel.prototype as unknown as ModelMethods
@@ -181,19 +140,4 @@ function readScalars(scalars: Tfjs.Scalar[]): number[] {
   const values = scalars.map(scalar => scalar.dataSync()[0]!)
   for (const scalar of scalars) if (!scalar.isDisposed) scalar.dispose()
   return values
-}
-
-function plainLogs(logs: Readonly<CallbackLogs>): Logs {
-  const plain: Record<string, number> = {}
-  for (const [name, value] of Object.entries(logs)) {
-    if (typeof value === 'number') plain[name] = value
-    else if (isTensor(value)) plain[name] = value.dataSync()[0]!
-  }
-  return plain
-}
-
-function isTensor(value: unknown): value is Tfjs.Tensor {
-  return (
-    typeof value === 'object' && value !== null && 'dataSync' in value && !(value as Tfjs.Tensor).isDisposed
-  )
 }

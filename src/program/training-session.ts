@@ -12,6 +12,7 @@ import {
   type VariableSpec,
 } from '../training/index.js'
 import { DeterminismCheck } from './determinism-check.js'
+import type { Logs } from './events.js'
 import { ExchangeClient } from './exchange-client.js'
 import type { HostLink } from './host-link.js'
 import type { ProgramSpec } from './protocol.js'
@@ -95,6 +96,7 @@ export class TrainingSession {
     this.#journal = new JournalReader(spec.journal)
     link.waitWithin(wait => (this.#client === undefined ? wait() : this.#client.parked(wait)))
     this.#seed('start', -1)
+    this.#warnOfForgotten()
   }
 
   /** Steps that the program has made, replayed ones included. */
@@ -115,11 +117,11 @@ export class TrainingSession {
     return step < this.#spec.journal.first
   }
 
-  /** The logs of the epoch that begins now, if the journal has forgotten all of its steps. */
-  keptEpoch(epoch: number): Readonly<Record<string, number>> | undefined {
-    const { epochs, first } = this.#spec.journal
-    const next = epochs.find(({ step }) => step > this.#step)
-    return next?.epoch === epoch && next.step <= first ? next.logs : undefined
+  /** The logs of the epoch that begins now, if it is over and the journal has forgotten steps of it. */
+  keptEpoch(epoch: number): Logs | undefined {
+    if (!this.forgot(this.#step)) return undefined
+    const next = this.#spec.journal.epochs.find(({ step }) => step > this.#step)
+    return next?.epoch === epoch ? next.logs : undefined
   }
 
   get computing(): boolean {
@@ -280,6 +282,15 @@ export class TrainingSession {
     this.#known.wait(from)
     this.#known.assignAll(from)
     this.#link.tell({ tell: 'live', step: from, outputs: trainee.outputs })
+  }
+
+  #warnOfForgotten(): void {
+    const { first } = this.#spec.journal
+    if (first === 0) return
+    const message =
+      `the journal has forgotten the first ${first} steps: of them only epoch callbacks are called again, ` +
+      'and what batch callbacks or a loop of its own gathered from them is lost'
+    this.#link.tell({ tell: 'log', level: 'warn', message })
   }
 
   /** A later batch's number of rows would be taken for this one's, and a replay could not tell which to draw. */

@@ -47,6 +47,9 @@ interface Seen {
   readonly history: Record<string, number[]>
 }
 
+/** Of the undisturbed run of `fit`; other tests compare with it. */
+let fitted: DriverResult
+
 t.test('fit: callbacks, validation, early stopping and saves, whoever dies in them', async t => {
   const directory = t.testdir()
   const kills = [
@@ -61,11 +64,7 @@ t.test('fit: callbacks, validation, early stopping and saves, whoever dies in th
     run('fit', { args: { directory: join(directory, 'clean') } }),
     run('fit', { args: { directory: join(directory, 'killed') }, kills }),
   ])
-  const plain = (result: DriverResult): DriverResult => ({
-    ...result,
-    // A save says when it was made.
-    results: result.results.map(each => ({ ...(each as object), saves: null })),
-  })
+  fitted = clean
   equal(t, plain(killed), plain(clean), kills)
 
   const [chief, other] = clean.results as (Seen & { saves: unknown[]; evaluated: number })[]
@@ -99,6 +98,11 @@ t.test('fit: callbacks, validation, early stopping and saves, whoever dies in th
     'the model is the one of the undisturbed run',
   )
 })
+
+/** A save says when it was made. */
+function plain(result: DriverResult): DriverResult {
+  return { ...result, results: result.results.map(each => ({ ...(each as object), saves: null })) }
+}
 
 function weightedMean({ sizes, losses, epochs }: Seen, epoch: number): number {
   const steps = sizes.length / epochs.length
@@ -139,6 +143,54 @@ t.test('trainOnBatch and minimize loops', async t => {
       t.ok(chief!.losses.at(-1)! < chief!.losses[0]!, 'the loss falls')
     }),
   ])
+})
+
+t.test('a journal that has forgotten its oldest epochs', async t => {
+  // 5 steps an epoch: when the worker dies, the first two epochs are gone.
+  const kills = ['worker-1@14']
+  const got = await run('fit', { args: { directory: t.testdir() }, journalMaxSteps: 7, kills })
+  t.strictSame(got.fired, kills)
+  t.equal(got.hash, fitted.hash)
+  const [expected, seen] = [fitted, got].map(({ results }) => results[1] as Seen)
+  t.strictSame(seen!.history, expected!.history, 'epoch callbacks see what they saw')
+  t.strictSame(seen!.epochs, expected!.epochs)
+  t.strictSame(seen!.drawn, expected!.drawn)
+  t.strictSame(seen!.losses, expected!.losses.slice(10), 'batch callbacks are called for what is remembered')
+  t.strictSame(got.results[0], {
+    ...(fitted.results[0] as object),
+    saves: (got.results[0] as { saves: [] }).saves,
+  })
+  t.match(
+    got.notices.filter(({ rank, notice }) => rank === 1 && notice.tell === 'log' && notice.level === 'warn'),
+    [{ notice: { message: /^the journal has forgotten the first 10 steps: .* is lost$/ } }],
+  )
+})
+
+t.test('controls: without what makes a replay exact, the difference is seen', async t => {
+  const options = { workers: 1, shards: 1 }
+  const kills = ['worker-0@6']
+  const [clean, noStatistics, unseeded, unseededKilled] = await Promise.all([
+    run('batch', options),
+    run('batch', { ...options, kills, args: { undo: 'statistics' } }),
+    run('batch', { ...options, args: { undo: 'seeds' } }),
+    run('batch', { ...options, kills, args: { undo: 'seeds' } }),
+  ])
+  t.not(noStatistics.hash, clean.hash, 'statistics of a BatchNorm are not restored')
+  t.not(unseededKilled.hash, unseeded.hash, 'dropout draws from a stream that is not seeded for each step')
+})
+
+t.test('two models with an optimizer each, one frozen within the other', async t => {
+  const kills = ['worker-0@2', 'worker-1@9/after-push:ps-0', 'worker-0@16', 'worker-1@23']
+  const clean = await cleanAndKilled(t, 'gan', kills)
+  const [chief, other] = clean.results as { losses: [number, number][] }[]
+  t.strictSame(chief!.losses, other!.losses)
+  // 29 rows in batches of 4 for each of two workers: 4 steps an epoch, each of both models.
+  t.equal(clean.history.length, 2 * 4 * 3)
+  t.strictSame(
+    clean.history.slice(0, 8).map(([rows]) => rows),
+    [8, 16, 8, 16, 8, 16, 5, 10],
+    'a step weighs by the rows it was computed on',
+  )
 })
 
 t.test('a model is replaced at once or not at all', async t => {
