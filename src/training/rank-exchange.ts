@@ -125,12 +125,22 @@ export class RankExchange {
     outputs: ArrayLike<number>,
     afterCommit: (shard: number) => void = () => undefined,
   ): void {
-    this.region.stage({ ...record, cutAt: this.#cutAt }, outputs)
-    for (const [shard, area] of this.#areas.entries()) {
-      this.region.commit(shard)
-      area.bell.ring()
+    this.stage(record, outputs)
+    for (const shard of this.#areas.keys()) {
+      this.commit(shard)
       afterCommit(shard)
     }
+  }
+
+  /** Writes a push; nobody sees it before {@link commit}. */
+  stage(record: Omit<PushRecord, 'cutAt'>, outputs: ArrayLike<number>): void {
+    this.region.stage({ ...record, cutAt: this.#cutAt }, outputs)
+  }
+
+  /** Makes the staged push visible to one shard. */
+  commit(shard: number): void {
+    this.region.commit(shard)
+    this.#areas[shard]!.bell.ring()
   }
 
   /**

@@ -146,7 +146,7 @@ export class Shard {
       throw this.finished(0)
         ? new TroupeError(
             'ERR_RANKS_DIVERGED',
-            `rank ${worker.rank} trains with optimizer ${spec.optimizer.id}, but the program of rank 0 ended without`,
+            `rank ${worker.rank} trains, but the program of rank 0 ended without`,
           )
         : new TroupeError('ERR_INTERNAL', `shard ${area.shard} has no part ${part} of the model yet`)
     }

@@ -133,12 +133,8 @@ export class ShardCluster {
     }
     const rows = this.options.rows?.(step, rank) ?? ((step + rank) % 3) * 8
     const outputs = this.parts[part]!.outputs.map((_, k) => (k === 0 ? 1 / (step + 1) : rank / 10))
-    const { region } = exchange
-    if (shards.length === this.shards.length) exchange.push({ step, part, rows }, outputs)
-    else {
-      region.stage({ step, part, rows, cutAt: 0 }, outputs)
-      for (const s of shards) region.commit(s)
-    }
+    exchange.stage({ step, part, rows }, outputs)
+    for (const s of shards) exchange.commit(s)
   }
 
   isReady(rank: number, step: number): boolean {
