@@ -1,7 +1,7 @@
 import type { ActorContext, ActorRef } from 'troupe'
 import { Checkpointer, type CheckpointRef } from './checkpointer.js'
 import { Feeder } from './feeder.js'
-import { CHECKPOINTER, FEEDER, NO_TIMEOUT_MS, serverName, workerName, type JobSpec } from './job-spec.js'
+import { CHECKPOINTER, FEEDER, PATIENT, serverName, workerName, type JobSpec } from './job-spec.js'
 import type { JobSupervisor } from './job-supervisor.js'
 import { ParameterServer, type ServerState } from './parameter-server.js'
 import { Worker } from './worker.js'
@@ -91,6 +91,3 @@ export class JobCrew {
     return Promise.all(this.servers.map(async server => server.ask.with(PATIENT).state()))
   }
 }
-
-/** Restoring takes as long as reading a checkpoint does. */
-const PATIENT = { timeoutMs: NO_TIMEOUT_MS }

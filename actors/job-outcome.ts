@@ -1,21 +1,29 @@
 import { createHash } from 'node:crypto'
 import { assemble, WEIGHTS_KIND, weightsSha256, type PhaseTimes } from 'troupe/training'
 import type { JobCrew } from './job-crew.js'
+import { PATIENT } from './job-spec.js'
 
 /** What the servers hold at a job's end. */
 export interface FinalState {
   readonly weightsSha256: string
   readonly slotsSha256: string
   readonly phases: readonly PhaseTimes[]
+  /** Folder of the newest checkpoint, where they stay. */
+  readonly checkpoint: string | null
 }
 
-/** Digests of weights and slots: the same for any number of servers. */
-export async function finalState({ servers }: JobCrew): Promise<FinalState> {
+/**
+ * Digests of weights and slots: the same for any number of servers.
+ *
+ * @param keeps whether checkpoints stay when the job has ended
+ */
+export async function finalState({ servers, checkpointer }: JobCrew, keeps: boolean): Promise<FinalState> {
   const phases = await servers[0]!.ask.phases()
   const parts = await Promise.all(servers.map(async server => server.ask.weights()))
   const variables = parts[0]?.variables ?? []
   const tensors = parts.flatMap(part => part?.tensors ?? [])
   const kinds = [...new Set(tensors.map(({ kind }) => kind))].filter(kind => kind !== WEIGHTS_KIND).sort()
+  const newest = keeps ? await checkpointer.ask.with(PATIENT).newest() : null
   const slots = createHash('sha256')
   for (const kind of kinds) {
     const held = new Set(tensors.filter(tensor => tensor.kind === kind).map(({ variable }) => variable))
@@ -26,5 +34,6 @@ export async function finalState({ servers }: JobCrew): Promise<FinalState> {
     weightsSha256: weightsSha256(variables, assemble(variables, tensors, WEIGHTS_KIND)),
     slotsSha256: slots.digest('hex'),
     phases,
+    checkpoint: newest?.path ?? null,
   }
 }

@@ -1,6 +1,15 @@
-import type { JobDone, JobEpochEnd, JobEvent, JobStarted, JobStep, ProgramNotice } from 'troupe'
+import {
+  fingerprintDifferences,
+  type ComputeFingerprint,
+  type JobDone,
+  type JobEpochEnd,
+  type JobEvent,
+  type JobStarted,
+  type JobStep,
+  type ProgramNotice,
+} from 'troupe'
 import type { ClosedStep, PhaseTimes } from 'troupe/training'
-import { workerName, type JobSpec, type ResumePoint } from './job-spec.js'
+import { serverName, workerName, type JobSpec, type ResumePoint } from './job-spec.js'
 
 type Ready = Extract<ProgramNotice, { tell: 'ready' }>
 
@@ -49,6 +58,8 @@ export interface ProgressState {
 export class JobProgress {
   readonly #spec: JobSpec
   readonly #resume: ResumePoint | null
+  /** Its folder, which has another name once its generation is closed. */
+  #resumedFrom: string
   readonly #state: ProgressState
   /** Steps closed, by server. */
   #closed: number[]
@@ -60,6 +71,7 @@ export class JobProgress {
   constructor(spec: JobSpec, resume: ResumePoint | null, now: number, state?: ProgressState) {
     this.#spec = spec
     this.#resume = resume
+    this.#resumedFrom = resume?.path ?? ''
     const first = resume?.step ?? 0
     this.#state = state ?? {
       startedAtMs: now,
@@ -100,21 +112,34 @@ export class JobProgress {
     return this.#state.told
   }
 
-  get fingerprint(): Ready['fingerprint'] | undefined {
-    return this.#state.ready?.fingerprint
+  resumesFrom(path: string): void {
+    this.#resumedFrom = path
   }
 
-  ready(rank: number, notice: Ready): void {
-    this.#state.ready ??= notice
-    if (rank === 0) this.#state.extents = []
-  }
-
-  extent(extent: { epochs: number; stepsPerEpoch: number }): void {
-    this.#state.extents.push(extent)
-  }
-
-  opened(index: number, rows: number): void {
-    if (index === 0) this.#state.rowsPerEpoch = rows
+  /** What a worker's program said. */
+  heard(rank: number, notice: ProgramNotice, now: number): JobEvent[] {
+    switch (notice.tell) {
+      case 'ready':
+        this.#compareFingerprint(rank, notice.fingerprint)
+        this.#state.ready ??= notice
+        if (rank === 0) this.#state.extents = []
+        return []
+      case 'extent':
+        this.#state.extents.push(notice)
+        return []
+      case 'opened':
+        if (notice.index === 0) this.#state.rowsPerEpoch = notice.rows
+        return []
+      case 'live':
+        return this.#live(rank, notice.step, now)
+      case 'epoch':
+        return this.#epochEnd(notice)
+      case 'log':
+        return [{ event: 'log', actor: workerName(rank), level: notice.level, message: notice.message }]
+      case 'returned':
+      case 'failed':
+        return []
+    }
   }
 
   /** @param outputs names of what a step of this part of the model returns */
@@ -123,7 +148,7 @@ export class JobProgress {
   }
 
   /** A program's first step of its own begins. */
-  live(rank: number, step: number, now: number): JobEvent[] {
+  #live(rank: number, step: number, now: number): JobEvent[] {
     const state = this.#state
     state.firstStepAtMs ??= now
     const events: JobEvent[] = []
@@ -131,7 +156,13 @@ export class JobProgress {
       state.announced = true
       events.push(this.#started(), ...this.#report(now))
     }
-    return [...events, ...this.back(workerName(rank), step, step, now)]
+    events.push(...this.back(workerName(rank), step, step, now))
+    // The servers were ready before; now everybody goes on with them.
+    const servers = rank === 0 ? this.#spec.parameterServers : 0
+    for (let shard = 0; shard < servers; shard++) {
+      events.push(...this.back(serverName(shard), step, 0, now))
+    }
+    return events
   }
 
   /**
@@ -232,7 +263,7 @@ export class JobProgress {
     if (!same) this.inexact(step.step, `step ${step.step + 1} was computed again with another result`)
   }
 
-  epochEnd(notice: Extract<ProgramNotice, { tell: 'epoch' }>): JobEpochEnd[] {
+  #epochEnd(notice: Extract<ProgramNotice, { tell: 'epoch' }>): JobEpochEnd[] {
     const { epoch, step, logs } = notice
     // A chief that comes back tells of the epoch again whose end was the last thing that it replayed.
     if (step <= this.#state.epochsAt) return []
@@ -279,9 +310,17 @@ export class JobProgress {
     }
   }
 
+  /** Of the first program here, or before the break. */
+  #compareFingerprint(rank: number, fingerprint: ComputeFingerprint): void {
+    const first = this.#state.ready?.fingerprint ?? this.#resume?.fingerprint
+    if (first === undefined || first === null) return
+    const differences = fingerprintDifferences(first, fingerprint)
+    if (differences.length === 0) return
+    this.inexact(this.steps, `${workerName(rank)} computes otherwise: ${differences.join('; ')}`)
+  }
+
   #started(): JobStarted {
     const { name, workers, parameterServers, seed } = this.#spec
-    const resume = this.#resume
     const { fingerprint, why } = this.#state.ready!
     return {
       event: 'started',
@@ -294,7 +333,7 @@ export class JobProgress {
       seed,
       totalSteps: this.#totalSteps(),
       rowsPerEpoch: this.#state.rowsPerEpoch,
-      resumed: resume === null ? null : { step: resume.step, checkpoint: resume.path },
+      resumed: this.#resume === null ? null : { step: this.#resume.step, checkpoint: this.#resumedFrom },
     }
   }
 

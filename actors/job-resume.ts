@@ -24,7 +24,7 @@ export async function findResumePoint(files: CheckpointFiles, job: JobFacts): Pr
     if (facts[field] === job[field]) continue
     throw new TroupeError(
       'ERR_RESUME',
-      `${path} belongs to a job with ${field} ${describe(facts[field])}; this one has ${describe(job[field])}`,
+      `${path} is of a job whose ${field} is ${describe(facts[field])}; that of this one is ${describe(job[field])}`,
       { data: { field, checkpoint: facts[field], job: job[field] } },
     )
   }

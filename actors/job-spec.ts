@@ -59,7 +59,9 @@ export const FIRST_GENERATION = 1
 
 /** For asks whose answer takes as long as user code does; the death of either side settles them. */
 export const NO_TIMEOUT_MS = 2 ** 31 - 1
+export const PATIENT = { timeoutMs: NO_TIMEOUT_MS } as const
 
+export const SUPERVISOR = 'supervisor'
 export const FEEDER = 'feeder'
 export const CHECKPOINTER = 'checkpointer'
 

@@ -3,7 +3,6 @@ import {
   actor,
   Args,
   CheckpointPlaces,
-  fingerprintDifferences,
   handles,
   inject,
   type CheckpointFiles,
@@ -24,15 +23,15 @@ import { JobCrew } from './job-crew.js'
 import { isRepeatable, rootCause } from './job-failure.js'
 import { finalState } from './job-outcome.js'
 import { JobProgress } from './job-progress.js'
-import { JobRecords, type JobRecord } from './job-records.js'
+import { JobRecords } from './job-records.js'
 import { checkUnused, findResumePoint } from './job-resume.js'
 import {
   CHECKPOINTER,
   FIRST_GENERATION,
   jobFacts,
-  NO_TIMEOUT_MS,
+  PATIENT,
   serverName,
-  workerName,
+  SUPERVISOR,
   type JobSpec,
   type ResumePoint,
 } from './job-spec.js'
@@ -46,11 +45,6 @@ const ABORT_GRACE_MS = 250
 
 /** How long a job that is stopped may take for its last checkpoint. */
 const LAST_CHECKPOINT_MS = 10_000
-
-const SUPERVISOR = 'supervisor'
-
-/** For what takes as long as files do. */
-const PATIENT = { timeoutMs: NO_TIMEOUT_MS }
 
 /**
  * Runs a job: starts its servers, feeder, checkpointer and workers, starts failed ones again, takes everybody back to
@@ -83,7 +77,6 @@ export class JobSupervisor extends Actor {
   #rollingBack = false
   #newest: WrittenCheckpoint | CheckpointRef | null = null
   #stopping: 'no' | 'after-checkpoint' | 'now' = 'no'
-  #done = false
 
   constructor(
     @inject(Args) spec: JobSpec,
@@ -94,7 +87,10 @@ export class JobSupervisor extends Actor {
     this.#spec = spec
     this.#records = records
     this.#files = places.open(spec.checkpoints.place)
-    this.#events = new EventDesk(new EventLog(this.ctx.incarnation, MAX_EVENTS))
+    this.#events = new EventDesk(
+      new EventLog(this.ctx.incarnation, MAX_EVENTS),
+      ({ event }) => event === 'done',
+    )
     this.#progress = new JobProgress(spec, null, this.ctx.clock.monotonic())
     this.#faults = new FaultPoints(this.ctx, spec, this.ctx.selfAs(JobSupervisor))
   }
@@ -167,35 +163,9 @@ export class JobSupervisor extends Actor {
 
   @handles() programSays(generation: number, rank: number, notice: ProgramNotice): void {
     if (generation !== this.#generation) return
-    const now = this.ctx.clock.monotonic()
-    const progress = this.#progress
-    switch (notice.tell) {
-      case 'ready':
-        this.#compareFingerprint(rank, notice)
-        progress.ready(rank, notice)
-        this.#known.checkpointer.tell.computesOn(notice.fingerprint)
-        break
-      case 'extent':
-        progress.extent(notice)
-        break
-      case 'opened':
-        progress.opened(notice.index, notice.rows)
-        break
-      case 'live':
-        this.#emit(...progress.live(rank, notice.step, now))
-        if (rank === 0) this.#serversWork(notice.step, now)
-        break
-      case 'epoch':
-        this.#emit(...progress.epochEnd(notice))
-        break
-      case 'log':
-        this.#emit({ event: 'log', actor: workerName(rank), level: notice.level, message: notice.message })
-        return
-      case 'returned':
-      case 'failed':
-        return
-    }
-    this.#record()
+    this.#emit(...this.#progress.heard(rank, notice, this.ctx.clock.monotonic()))
+    if (notice.tell === 'ready') this.#known.checkpointer.tell.computesOn(notice.fingerprint)
+    if (notice.tell !== 'log') this.#record()
   }
 
   /** The chief's program trains a part of the model. */
@@ -374,10 +344,11 @@ export class JobSupervisor extends Actor {
   #finish(): void {
     const generation = this.#generation
     this.ctx.pipeToSelf(
-      this.#outcome(),
-      ({ outcome, left }) => {
+      Promise.all([finalState(this.#known, !this.#spec.checkpoints.temporary), this.#faults.left()]),
+      ([state, left]) => {
         if (generation !== this.#generation || this.#recovering) return
         for (const { text } of left) this.#warn(`the kill ${text} never happened: the job ended before`)
+        const outcome = { ...state, result: this.#results.get(0) }
         this.#emit(this.#progress.done(outcome, this.ctx.clock.monotonic()))
         void this.#records.remove(this.#spec.run)
       },
@@ -386,14 +357,6 @@ export class JobSupervisor extends Actor {
         if (!isLoss(error)) throw error
       },
     )
-  }
-
-  async #outcome() {
-    const state = await finalState(this.#known)
-    const { temporary } = this.#spec.checkpoints
-    const newest = temporary ? null : await this.#known.checkpointer.ask.with(PATIENT).newest()
-    const outcome = { ...state, result: this.#results.get(0), checkpoint: newest?.path ?? null }
-    return { outcome, left: await this.#faults.left() }
   }
 
   #stopNow(): void {
@@ -409,31 +372,11 @@ export class JobSupervisor extends Actor {
     this.#record()
   }
 
-  #serversWork(step: number, now: number): void {
-    for (let shard = 0; shard < this.#spec.parameterServers; shard++) {
-      this.#emit(...this.#progress.back(serverName(shard), step, 0, now))
-    }
-  }
-
-  #compareFingerprint(rank: number, { fingerprint }: Extract<ProgramNotice, { tell: 'ready' }>): void {
-    const first = this.#progress.fingerprint ?? this.#resume?.fingerprint ?? undefined
-    if (first === undefined) return
-    const differences = fingerprintDifferences(first, fingerprint)
-    if (differences.length === 0) return
-    this.#progress.inexact(
-      this.#progress.steps,
-      `${workerName(rank)} computes otherwise: ${differences.join('; ')}`,
-    )
-  }
-
   #warn(message: string): void {
     this.#emit({ event: 'log', actor: 'job', level: 'warn', message })
   }
 
   #emit(...events: JobEvent[]): void {
-    // Nothing comes after `done`, such as the return of a worker that was killed after its program had ended.
-    if (events.length === 0 || this.#done) return
-    this.#done = events.at(-1)?.event === 'done'
     this.#events.append(events)
   }
 
@@ -442,14 +385,13 @@ export class JobSupervisor extends Actor {
   }
 
   async #write(): Promise<void> {
-    const record: JobRecord = {
+    await this.#records.write(this.#spec.run, {
       generation: this.#generation,
       rollingBack: this.#rollingBack,
       resume: this.#resume,
       progress: this.#progress.state,
       results: [...this.#results],
-    }
-    await this.#records.write(this.#spec.run, record)
+    })
   }
 
   get #known(): JobCrew {

@@ -1,13 +1,13 @@
 import { TroupeError, type DeferredReply, type OnceReply } from 'troupe'
-import type { Shard, WorkerId } from 'troupe/training'
+import { missedOnce, type Shard, type WorkerId } from 'troupe/training'
 
 /** Results of what happens once in a job, which its first server keeps, and who waits for them. */
 export class OnceResults {
-  readonly #shard: Pick<Shard, 'onceFind' | 'onceKeep'>
+  readonly #shard: Pick<Shard, 'onceFind' | 'onceKeep' | 'pushed'>
   readonly #awaited = new Map<string, DeferredReply<OnceReply>[]>()
   #chiefEnded = false
 
-  constructor(shard: Pick<Shard, 'onceFind' | 'onceKeep'>) {
+  constructor(shard: Pick<Shard, 'onceFind' | 'onceKeep' | 'pushed'>) {
     this.#shard = shard
   }
 
@@ -16,9 +16,11 @@ export class OnceResults {
     return kept === undefined ? { found: false } : { found: true, value: kept.value }
   }
 
-  /** Answers once the chief has a result, or has ended without. */
+  /** Answers once the chief has a result, or has ended or gone on without. */
   await(key: string, reply: DeferredReply<OnceReply>): void {
+    const missed = missedOnce(key, this.#shard.pushed(0))
     if (this.#chiefEnded) reply.reject(endedError(key))
+    else if (missed !== undefined) reply.reject(missed)
     else this.#awaited.set(key, [...(this.#awaited.get(key) ?? []), reply])
   }
 
@@ -32,6 +34,16 @@ export class OnceResults {
     const found = this.find(key)
     for (const reply of this.#awaited.get(key) ?? []) reply.resolve(found)
     this.#awaited.delete(key)
+  }
+
+  /** The chief may have pushed a step: whoever waits for something before that waits in vain. */
+  chiefWentOn(): void {
+    for (const [key, replies] of this.#awaited) {
+      const missed = missedOnce(key, this.#shard.pushed(0))
+      if (missed === undefined) continue
+      for (const reply of replies) reply.reject(missed)
+      this.#awaited.delete(key)
+    }
   }
 
   /** The program of rank 0 has returned: no result follows. */

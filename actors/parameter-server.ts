@@ -6,8 +6,6 @@ import {
   CheckpointPlaces,
   handles,
   inject,
-  Rejected,
-  TroupeError,
   type ActorRef,
   type DeferredReply,
   type OnceReply,
@@ -30,12 +28,14 @@ import {
   type VariableSpec,
   type WorkerId,
 } from 'troupe/training'
+import { AttachQueue } from './attach-queue.js'
 import { Checkpointer, type CheckpointRef } from './checkpointer.js'
 import { FaultPoints } from './fault-points.js'
 import { CHECKPOINTER, NO_GENERATION, NO_TIMEOUT_MS, serverName, type JobSpec } from './job-spec.js'
 import type { JobSupervisor } from './job-supervisor.js'
 import { isLoss } from './loss.js'
 import { OnceResults } from './once-results.js'
+import { refusing, settle, staleGeneration } from './refusal.js'
 import { readSnapshot } from './snapshot-reading.js'
 
 /** How often a server that waits for what other servers know of a gradient's norm says again what it knows. */
@@ -69,8 +69,7 @@ interface Open {
   readonly generation: number
   readonly shard: Shard
   readonly onces: OnceResults
-  /** Who waits for a part of the model. */
-  attaching: { readonly part: number; readonly attach: () => void; readonly refuse: (error: Error) => void }[]
+  readonly attaching: AttachQueue
   /** Ends what goes on for it. */
   readonly close: () => void
 }
@@ -199,7 +198,7 @@ export class ParameterServer extends Actor {
     return this.#answer(() => {
       const open = this.#known(worker.generation)
       open.shard.define(worker, part, spec, initial)
-      attachWaiting(open)
+      open.attaching.settle()
       // The first version may be cut.
       this.rung()
       return null
@@ -216,8 +215,7 @@ export class ParameterServer extends Actor {
     const reply = this.ctx.deferReply<Attachment>()
     const open = this.#known(worker.generation)
     const attach = (): void => settle(reply, () => open.shard.attach(worker, part, spec, region))
-    open.attaching.push({ part, attach, refuse: error => reply.reject(error) })
-    attachWaiting(open)
+    open.attaching.add({ part, attach, refuse: error => reply.reject(error) })
     return reply
   }
 
@@ -226,7 +224,7 @@ export class ParameterServer extends Actor {
     const open = this.#known(worker.generation)
     open.shard.finish(worker)
     if (open.shard.finished(0)) {
-      attachWaiting(open)
+      open.attaching.settle()
       open.onces.chiefEnded()
     }
     this.rung()
@@ -291,8 +289,8 @@ export class ParameterServer extends Actor {
     this.#frozen = false
     if (open === undefined) return
     open.close()
-    const error = stale(this.#name, open.generation, generation)
-    for (const { refuse } of open.attaching) refuse(error)
+    const error = staleGeneration(this.#name, open.generation, generation)
+    open.attaching.refuse(error)
     open.onces.refuse(error)
   }
 
@@ -313,7 +311,7 @@ export class ParameterServer extends Actor {
       shard.restore(generation, state, pieces)
     }
     // A later order has overtaken this one while it read.
-    if (generation < this.#generation) throw stale(this.#name, generation, this.#generation)
+    if (generation < this.#generation) throw staleGeneration(this.#name, generation, this.#generation)
     this.#listen(generation, shard, everySteps === null ? intervalMs : undefined)
     this.ctx.progress()
   }
@@ -339,7 +337,13 @@ export class ParameterServer extends Actor {
       shard.retire()
     }
     signal.addEventListener('abort', () => bell.stop(), { once: true })
-    this.#open = { generation, shard, onces: new OnceResults(shard), attaching: [], close }
+    this.#open = {
+      generation,
+      shard,
+      onces: new OnceResults(shard),
+      attaching: new AttachQueue(shard),
+      close,
+    }
   }
 
   /** Gives a cut away to be written; its memory is used again when that is done. */
@@ -379,38 +383,6 @@ export class ParameterServer extends Actor {
   #known(generation?: number): Open {
     const open = this.#open
     if (open !== undefined && (generation === undefined || open.generation === generation)) return open
-    throw stale(this.#name, generation ?? NO_GENERATION, open?.generation ?? NO_GENERATION)
-  }
-}
-
-/** Answers those whose part is there, or will never be. */
-function attachWaiting(open: Open): void {
-  const ready = ({ part }: { readonly part: number }): boolean =>
-    part < open.shard.parts || open.shard.finished(0)
-  const waiting = open.attaching
-  open.attaching = waiting.filter(each => !ready(each))
-  for (const each of waiting) if (ready(each)) each.attach()
-}
-
-function stale(name: string, got: number, known: number): Rejected {
-  const here = known === NO_GENERATION ? 'holds nothing yet' : `is at generation ${known}`
-  return new Rejected('ERR_STALE_GENERATION', `${name} ${here}; a message of generation ${got} came`)
-}
-
-/** What a shard refuses is no failure of its server. */
-function refusing(work: () => void): void {
-  try {
-    work()
-  } catch (error) {
-    if (error instanceof TroupeError) throw new Rejected(error.code, error.message, error.data)
-    throw error
-  }
-}
-
-function settle<T>(reply: DeferredReply<T>, work: () => T): void {
-  try {
-    reply.resolve(work())
-  } catch (error) {
-    reply.reject(error as Error)
+    throw staleGeneration(this.#name, generation ?? NO_GENERATION, open?.generation ?? NO_GENERATION)
   }
 }
