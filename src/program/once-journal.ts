@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { TroupeError } from '../errors.js'
+import { onceKey } from '../training/index.js'
 import { decodeFrame, encodeFrame, type Envelope } from '../wire/index.js'
 import type { HostLink } from './host-link.js'
 import type { TrainingSession } from './training-session.js'
@@ -76,7 +77,7 @@ export class OnceJournal {
     if (this.#calls.step !== step) this.#calls = { step, byName: new Map() }
     const call = this.#calls.byName.get(name) ?? 0
     this.#calls.byName.set(name, call + 1)
-    return `${step}/${name}/${call}`
+    return onceKey(step, name, call)
   }
 
   /** Blocks all but the chief until the result is there. */

@@ -48,6 +48,7 @@ export {
 } from './kernels/slice-update.js'
 export { MAX_PAGES, PAGE_BYTES, sharedMemory, type SharedMemory } from './kernels/web-assembly.js'
 export type { OptimizerOptions, OptionValue } from './optimizer-options.js'
+export { missedOnce, onceKey } from './once-key.js'
 export {
   OPTIMIZER_NAMES,
   optimizerSpec,

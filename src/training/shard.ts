@@ -163,6 +163,11 @@ export class Shard {
     this.#core.desk.finish(worker)
   }
 
+  /** Steps that a rank has pushed. */
+  pushed(rank: number): number {
+    return this.#core.ledger.next(rank)
+  }
+
   finished(rank: number): boolean {
     return this.#core.desk.finished(rank)
   }

@@ -14,6 +14,7 @@ import {
   ExchangeRegion,
   introducedValues,
   JobModel,
+  missedOnce,
   SamplePlan,
   Shard,
   WEIGHTS_KIND,
@@ -245,7 +246,13 @@ class Driver {
         return { ring: ring.buffer, plan: spec, xShape, yShape }
       }
       case 'once-find': {
-        if (rank !== 0) while (first.onceFind(request.key) === undefined) await this.#woken()
+        if (rank !== 0) {
+          while (first.onceFind(request.key) === undefined) {
+            const missed = missedOnce(request.key, first.pushed(0))
+            if (missed !== undefined) throw missed
+            await this.#woken()
+          }
+        }
         const kept = first.onceFind(request.key)
         return kept === undefined ? { found: false } : { found: true, value: kept.value }
       }
@@ -260,6 +267,7 @@ class Driver {
     try {
       const { closed, refused, norms } = shard.scan()
       this.#refused.push(...refused)
+      this.#wake()
       for (const sums of norms) {
         for (const other of this.#shards) {
           if (other === shard) continue

@@ -89,13 +89,15 @@ t.test('what exactness cannot bear is refused by name', async t => {
       () => undefined,
       (error: unknown) => (error as Error).cause,
     )
-  const [diverged, ahead, loops, alone, dealt, order, counts] = await Promise.all([
+  const [diverged, ahead, loops, alone, dealt, order, notes, unheard, counts] = await Promise.all([
     failure('diverge', { workers: 2 }),
     failure('lookahead'),
     failure('two-loops'),
     failure('step-in-once'),
     failure('dealt-evaluation'),
     failure('dataset-order', { workers: 2 }),
+    failure('other-once', { workers: 2 }),
+    failure('other-replay', { kills: ['worker-0@12'] }),
     failure('counter', { checkDeterminism: true }),
   ])
   t.match(diverged, {
@@ -113,6 +115,15 @@ t.test('what exactness cannot bear is refused by name', async t => {
     code: 'ERR_RANKS_DIVERGED',
     message:
       /^dataset 1 of rank \d is arrays of 64 numbers as \[1\] .* in shuffled batches of \d; of rank \d it is /,
+  })
+  t.match(notes, {
+    code: 'ERR_RANKS_DIVERGED',
+    message:
+      /^a worker waits for 'once another note' \(call 1 after step 4\).* rank 0 went on to step 5 without it/,
+  })
+  t.match(unheard, {
+    code: 'ERR_REPLAY_DIVERGED',
+    message: /^after step 8 the program asks for 'once unheard of'.*the journal does not have it/,
   })
   t.match(counts, {
     code: 'ERR_NOT_DETERMINISTIC',
