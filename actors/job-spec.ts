@@ -18,6 +18,8 @@ export interface JobSpec {
   readonly backend?: BackendName
   readonly kills: readonly KillSpec[]
   readonly checkDeterminism?: boolean
+  /** @default 1,000,000 */
+  readonly journalMaxSteps?: number
   /** Absent: one from the first failure on. */
   readonly spareThreads?: number
   readonly checkpoints: CheckpointPlan

@@ -304,6 +304,7 @@ export class ParameterServer extends Actor {
       ranks: job.workers,
       generation,
       cutEverySteps: everySteps ?? 0,
+      ...(job.journalMaxSteps === undefined ? {} : { journalMaxSteps: job.journalMaxSteps }),
       bells: this.#bells,
     })
     if (checkpoint !== null) {

@@ -120,17 +120,19 @@ async function compileSpec<Args extends object>(
     throw new TroupeError('ERR_JOB_MODULE', `${options.module} exports no job definition as default`)
   }
   const { name = DEFAULT_JOB_NAME, module, backend } = options
-  const { args, workers, parameterServers, seed, kills, checkDeterminism, spareThreads } = defineJob<Args>({
+  const compiled = defineJob<Args>({
     args: { ...definition.args, ...options.args },
     workers: options.workers ?? definition.workers,
     parameterServers: options.parameterServers ?? definition.parameterServers,
     seed: options.seed ?? definition.seed,
     kills: (options.kills ?? definition.kills).map(kill => (typeof kill === 'string' ? kill : kill.text)),
     checkDeterminism: options.checkDeterminism ?? definition.checkDeterminism,
+    journalMaxSteps: definition.journalMaxSteps,
     spareThreads: options.spareThreads === undefined ? definition.spareThreads : options.spareThreads,
     main: definition.main,
   })
-  const planned = kills.map(parseKill)
+  const { workers, parameterServers, seed, checkDeterminism, journalMaxSteps, spareThreads } = compiled
+  const planned = compiled.kills.map(parseKill)
   for (const kill of planned) checkKill(kill, { workers, parameterServers })
   const checkpoints = await checkpointPlan(options.checkpoints ?? {}, options.resume ?? false)
   return {
@@ -138,12 +140,13 @@ async function compileSpec<Args extends object>(
     run: `${name}#${++runs}`,
     module,
     moduleSha256: await digest(module),
-    args: args as JobArgs,
+    args: compiled.args as JobArgs,
     workers,
     parameterServers,
     seed,
     kills: planned,
     checkDeterminism,
+    journalMaxSteps,
     ...(spareThreads === null ? {} : { spareThreads }),
     checkpoints,
     ...(backend === undefined ? {} : { backend }),

@@ -9,6 +9,7 @@ import {
   parseKill,
   parseOptions,
 } from '../config/index.js'
+import { DEFAULT_JOURNAL_MAX_STEPS } from '../training/index.js'
 import type { JobContext } from './job-context.js'
 
 /** Arguments of a job's `main`: from its definition, then from whoever runs it. Plain data. */
@@ -30,6 +31,11 @@ export interface JobOptions<Args extends object = JobArgs> {
    * repeat. Costs half the speed. @default false
    */
   readonly checkDeterminism?: boolean
+  /**
+   * Steps whose results are kept for programs that replay them. Beyond it the oldest epochs keep their logs only: their
+   * epoch callbacks are called again, their batch callbacks are not. @default 1,000,000
+   */
+  readonly journalMaxSteps?: number
   /**
    * Threads kept ready to take over from workers that fail: TensorFlow is loaded in them, which is most of a start, and
    * takes some 90 MB each. null: one from the first failure on. @default null
@@ -56,6 +62,7 @@ const schema = z.strictObject({
   args: z.record(z.string(), z.unknown()).default({}),
   kills: z.array(z.string()).default([]),
   checkDeterminism: z.boolean().default(false),
+  journalMaxSteps: z.int().min(1).default(DEFAULT_JOURNAL_MAX_STEPS),
   spareThreads: z.int().min(0).max(MAX_WORKERS).nullable().default(null),
   main: z.custom<JobOptions['main']>(value => typeof value === 'function', 'it must be a function'),
 })
