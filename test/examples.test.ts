@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 
@@ -24,13 +24,24 @@ function runJob(name: string, ...options: string[]): Promise<Ended> {
 }
 
 function runSource(...argv: string[]): Promise<Ended> {
+  return startSource(argv, () => undefined)
+}
+
+/** @param onOutput told all that was printed so far */
+function startSource(
+  argv: string[],
+  onOutput: (stdout: string, child: ChildProcess) => void,
+): Promise<Ended> {
   const child = spawn(process.execPath, ['--conditions=troupe-source', '--import', 'tsx', ...argv], {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let stdout = ''
   let stderr = ''
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text
+    onOutput(stdout, child)
+  })
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
   return new Promise(resolve => {
     child.on('close', code => resolve({ stdout, stderr, code }))
@@ -147,4 +158,35 @@ t.test('09: a plain minimize loop that stops at a goal, taken up where its worke
   t.equal(lines[0], lines[1], 'both workers stop at the same step')
   t.match(stdout, /^exact +yes/m)
   t.match(stdout, /2 restarts/)
+})
+
+t.test('10: Ctrl-C takes a last checkpoint; the job goes on from it as if nothing had happened', async t => {
+  const place = t.testdir()
+  const options = ['--checkpoints', place, '--plain']
+  let pressed = false
+  const stopped = await startSource(
+    ['src/cli/main.ts', 'run', 'examples/10-resume.ts', ...options],
+    (stdout, child) => {
+      if (pressed || !stdout.includes('epoch 2:')) return
+      pressed = true
+      child.kill('SIGINT')
+    },
+  )
+  t.same([stopped.stderr, stopped.code], ['', 130])
+  t.match(stopped.stdout, /stopped after step \d+; --resume goes on from there\n$/)
+
+  const resumed = await runJob('10-resume', ...options, '--resume', '--servers', '3', '--kill', 'ps-2@400')
+  const calm = await runJob('10-resume')
+  t.same([resumed.stderr, resumed.code, calm.stderr, calm.code], ['', 0, '', 0])
+  t.match(resumed.stdout, /goes on after step \d+ from .*step-\d+/)
+  t.match(resumed.stdout, /^\+ ps-2: killed; restored at step [\d,]+, .*; [\d.]+ s$/m)
+  const hash = /^weights SHA-256 +([0-9a-f]{64})$/m
+  t.equal(hash.exec(resumed.stdout)?.[1], hash.exec(calm.stdout)?.[1] ?? 'none')
+  t.match(resumed.stdout, /^exact +yes/m)
+  t.match(resumed.stdout, new RegExp(`^checkpoint +${place}/g0003/step-\\d+$`, 'm'))
+  const epochs = [
+    ...stopped.stdout.matchAll(/epoch (\d+): loss/g),
+    ...resumed.stdout.matchAll(/epoch (\d+): loss/g),
+  ]
+  t.ok(epochs.length >= 12 && epochs.length <= 14, 'epochs that were over are not told again')
 })
