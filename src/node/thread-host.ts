@@ -1,5 +1,5 @@
 import type { Worker } from 'node:worker_threads'
-import { errorFromInfo, errorInfo, hasCode, TroupeError, type ErrorInfo } from '../errors.js'
+import { errorInfo, hasCode, TroupeError } from '../errors.js'
 import type { Cell } from '../actor/cell.js'
 import type { DeathReason, StartCause, Terminated } from '../actor/death.js'
 import type { Delivery } from '../actor/delivery.js'
@@ -10,6 +10,7 @@ import {
   seal,
   packReason,
   transferable,
+  unpackError,
   type StartBody,
   type ThreadMessage,
   type ThreadTag,
@@ -178,7 +179,7 @@ export class ThreadHost implements Host {
       this.#waiting.delete(id)
       if (tag === 'value') waiting?.resolve(body)
       else {
-        const error = errorFromInfo(body as ErrorInfo)
+        const error = unpackError(body)
         waiting?.reject(tag === 'error' ? error : new RefusedMessage(error))
       }
     } else if (tag === 'loaded') this.#loaded = true

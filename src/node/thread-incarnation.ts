@@ -1,8 +1,7 @@
 import { container, type DependencyContainer } from 'tsyringe'
-import { errorFromInfo, errorInfo, TroupeError, type ErrorInfo } from '../errors.js'
+import { TroupeError } from '../errors.js'
 import { Clock, Random, SeededRandom, SystemClock, type Timer } from '../determinism/index.js'
 import type { Actor, ActorClass } from '../actor/actor.js'
-import type { AskOptions } from '../actor/ask.js'
 import type { ChainLink } from '../actor/chain.js'
 import type { SpawnOptions } from '../actor/child-spec.js'
 import { constructActor } from '../actor/constructing.js'
@@ -12,22 +11,24 @@ import type { DeferredReply } from '../actor/deferred-reply.js'
 import { typeOfName } from '../actor/foreign-type.js'
 import { inbound, type Inbound } from '../actor/inbound.js'
 import { forwardingLogger, Logger } from '../actor/logger.js'
-import { typeOf, type ActorType, type HandlerEntry } from '../actor/protocol.js'
+import { typeOf, type ActorType } from '../actor/protocol.js'
 import { ActorRef, SpawnedRef, bindArgs, bindRefs, type RefTarget, type Sender } from '../actor/ref.js'
 import { checkDelay, checkPeriod } from '../actor/timers.js'
 import type { ValueHooks } from '../wire/index.js'
 import { refHooks } from './ref-hooks.js'
 import { isPromiseLike } from '../actor/message-cell.js'
 import { ThreadDeferredReply } from './thread-deferred-reply.js'
+import { threadTarget, type ThreadLine } from './thread-target.js'
 import {
   seal,
+  packError,
   packValue,
   transferable,
   type SealedMessage,
   unseal,
   unpackCause,
+  unpackError,
   unpackReason,
-  unpackValue,
   type ActorName,
   type ReasonData,
   type StartBody,
@@ -55,6 +56,7 @@ export class ThreadIncarnation implements ActorContext, Sender {
   readonly #control: Int32Array
   readonly #abort = new AbortController()
   readonly #hooks: ValueHooks
+  readonly #line: ThreadLine
   readonly #post: Post
   readonly #waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>()
   readonly #callbacks = new Map<number, { run: () => unknown; once: boolean }>()
@@ -73,6 +75,12 @@ export class ThreadIncarnation implements ActorContext, Sender {
     this.#control = new Int32Array(body.control)
     this.#post = post
     this.#hooks = refHooks(path => this.#target(path))
+    this.#line = {
+      hooks: this.#hooks,
+      nextId: () => ++this.#lastId,
+      request: (tag, body, id) => this.#request(tag, body, id),
+      send: (tag, id, data) => this.#send(tag, id, data),
+    }
     this.log = forwardingLogger((level, message, fields) => this.#send('log', 0, [level, message, fields]))
   }
 
@@ -124,7 +132,7 @@ export class ThreadIncarnation implements ActorContext, Sender {
         this.#take(id)?.resolve(body)
         break
       case 'error':
-        this.#take(id)?.reject(errorFromInfo(body as ErrorInfo))
+        this.#take(id)?.reject(unpackError(body))
         break
       default:
         throw new TroupeError('ERR_INTERNAL', `a host sent '${tag}'`)
@@ -138,7 +146,7 @@ export class ThreadIncarnation implements ActorContext, Sender {
       const { name, args } = unseal(sealed, this.#hooks)
       message = inbound(this.#type, name, args)
     } catch (error) {
-      this.#send('refused', id, errorInfo(error))
+      this.#send('refused', id, packError(error))
       return
     }
     const { handler, payload } = message
@@ -261,7 +269,7 @@ export class ThreadIncarnation implements ActorContext, Sender {
     this.#send('defer', id)
     return new ThreadDeferredReply<T>(
       value => this.#send('settle-value', id, packValue(value, this.#hooks)),
-      error => this.#send('settle-error', id, errorInfo(error)),
+      error => this.#send('settle-error', id, packError(error)),
     )
   }
 
@@ -280,44 +288,7 @@ export class ThreadIncarnation implements ActorContext, Sender {
   // plumbing
 
   #target(path: string): RefTarget {
-    const ask = (
-      handler: HandlerEntry,
-      payload: unknown,
-      options: AskOptions | undefined,
-    ): Promise<unknown> => {
-      const { signal, timeoutMs } = options ?? {}
-      if (signal?.aborted === true) {
-        return Promise.reject(
-          new TroupeError('ERR_ASK_ABORTED', `the ask '${handler.name}' to ${path} was aborted`, {
-            cause: signal.reason,
-          }),
-        )
-      }
-      const id = ++this.#lastId
-      const onAbort = (): void => this.#send('abort-ask', id)
-      signal?.addEventListener('abort', onAbort, { once: true })
-      return this.#request('send-ask', { path, message: this.#seal(handler, payload), timeoutMs }, id)
-        .then(body => unpackValue(body, this.#hooks))
-        .finally(() => signal?.removeEventListener('abort', onAbort))
-    }
-    const notHere = (): never => {
-      throw new TroupeError('ERR_INTERNAL', 'a thread watches through its context only')
-    }
-    return {
-      path,
-      ask,
-      tell: (handler, payload) => this.#send('send-tell', 0, { path, message: this.#seal(handler, payload) }),
-      watch: notHere,
-      unwatch: notHere,
-      stop: async () => {
-        await this.#request('stop-child', path)
-      },
-    }
-  }
-
-  #seal(handler: HandlerEntry, payload: unknown): SealedMessage {
-    const args = handler.packed ? (payload as unknown[]) : payload === undefined ? [] : [payload]
-    return seal(handler.name, args, this.#hooks)
+    return threadTarget(this.#line, path)
   }
 
   #refTo({ path, type }: ActorName): ActorRef {
@@ -363,7 +334,7 @@ export class ThreadIncarnation implements ActorContext, Sender {
   #answer(id: number, work: () => unknown): void {
     const fail = (error: unknown): void => {
       this.#reply = 'none'
-      this.#send('error', id, errorInfo(error))
+      this.#send('error', id, packError(error))
     }
     const done = (value: unknown): void => {
       this.#reply = 'none'

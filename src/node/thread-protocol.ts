@@ -1,4 +1,4 @@
-import { errorFromInfo, errorInfo, type ErrorInfo } from '../errors.js'
+import { errorFromInfo, errorInfo } from '../errors.js'
 import type { StartCause } from '../actor/death.js'
 import { decodeFrame, encodeFrame, type SharedBuffers, type ValueHooks } from '../wire/index.js'
 
@@ -23,8 +23,8 @@ export type ThreadTag =
   | 'child-gone' // body: path
   // answers, both ways
   | 'value' // body: absent, a primitive, or a SealedFrame with one argument
-  | 'error' // body: ErrorInfo
-  | 'refused' // a 'tell' or 'ask' that reached no handler; body: ErrorInfo
+  | 'error' // body: PackedError
+  | 'refused' // a 'tell' or 'ask' that reached no handler; body: PackedError
   // from the thread: requests answered with 'value' or 'error'
   | 'send-ask' // body: SendBody
   | 'spawn' // body: SpawnBody
@@ -44,7 +44,7 @@ export type ThreadTag =
   | 'progress'
   | 'defer' // id of the deferred reply
   | 'settle-value' // id of the deferred reply; body as 'value'
-  | 'settle-error' // id of the deferred reply; body: ErrorInfo
+  | 'settle-error' // id of the deferred reply; body: PackedError
   | 'log' // body: [level, message, fields]
 
 export interface SendBody {
@@ -69,7 +69,7 @@ export interface ActorName {
 
 /** A death reason whose cause has become plain data. */
 export type ReasonData =
-  | { readonly kind: 'failed'; readonly cause: ErrorInfo }
+  | { readonly kind: 'failed'; readonly cause: PackedError }
   | { readonly kind: 'stopped' | 'killed' | 'never-existed' }
   | { readonly kind: 'node-lost'; readonly node: string }
 
@@ -171,14 +171,27 @@ function openFrame(sealed: SealedFrame, hooks: ValueHooks) {
   return decodeFrame(frame, hooks, shared)
 }
 
+/** An error as a frame: whatever hangs on it, it gets through. Data that cannot be sent are dropped, and it says so. */
+export type PackedError = SealedFrame
+
+const NO_HOOKS: ValueHooks = { encode: () => undefined, decode: () => undefined }
+
+export function packError(error: unknown): PackedError {
+  return sealFrame('', [error instanceof Error ? error : errorFromInfo(errorInfo(error))], NO_HOOKS)
+}
+
+export function unpackError(packed: unknown): Error {
+  return openFrame(packed as PackedError, NO_HOOKS).args[0] as Error
+}
+
 export function packReason(reason: { kind: string; cause?: unknown; node?: string }): ReasonData {
   return (
-    reason.kind === 'failed' ? { kind: 'failed', cause: errorInfo(reason.cause) } : reason
+    reason.kind === 'failed' ? { kind: 'failed', cause: packError(reason.cause) } : reason
   ) as ReasonData
 }
 
 export function unpackReason(data: ReasonData) {
-  return data.kind === 'failed' ? ({ kind: 'failed', cause: errorFromInfo(data.cause) } as const) : data
+  return data.kind === 'failed' ? ({ kind: 'failed', cause: unpackError(data.cause) } as const) : data
 }
 
 export function unpackCause(cause: CauseData): StartCause {

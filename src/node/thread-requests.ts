@@ -1,4 +1,4 @@
-import { describe, errorFromInfo, errorInfo, TroupeError, type ErrorInfo } from '../errors.js'
+import { describe, errorInfo, TroupeError } from '../errors.js'
 import type { Timer } from '../determinism/index.js'
 import { Cell } from '../actor/cell.js'
 import type { SpawnOptions } from '../actor/child-spec.js'
@@ -11,7 +11,9 @@ import { typeByName, type ActorType } from '../actor/protocol.js'
 import { ActorRef, staleSender, type RefTarget, type Watcher } from '../actor/ref.js'
 import type { Runtime } from './runtime.js'
 import {
+  packError,
   packValue,
+  unpackError,
   unseal,
   unpackValue,
   type ActorName,
@@ -131,7 +133,7 @@ export class ThreadRequests {
         this.#takeDeferred(id)?.resolve(this.value(body))
         break
       case 'settle-error':
-        this.#takeDeferred(id)?.reject(errorFromInfo(body as ErrorInfo))
+        this.#takeDeferred(id)?.reject(unpackError(body))
         break
       case 'log':
         this.#log(body as [keyof Logger, string, Record<string, unknown> | undefined])
@@ -205,7 +207,7 @@ export class ThreadRequests {
         if (!this.#closed) answer(value)
       },
       (error: unknown) => {
-        if (!this.#closed) this.#post(['error', id, errorInfo(error)])
+        if (!this.#closed) this.#post(['error', id, packError(error)])
       },
     )
   }

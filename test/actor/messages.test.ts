@@ -272,6 +272,22 @@ onBoth(t, 'a handler that fails after it deferred its reply fails the ask at onc
   t.match(troupe.inspect().children[1], { restarts: 0, lastFailure: cause })
 })
 
+onBoth(t, 'an error gets through whatever hangs on it, and harms nobody on its way', async (t, isolation) => {
+  const { troupe } = await stage(t)
+  const odd = await troupe.spawn(Oddity, { name: 'odd', isolation })
+  const inline = await troupe.spawn(Oddity, { name: 'inline' })
+  await t.rejects(odd.ask.failWith('rejected'), { code: 'HEAVY', message: 'with a function' })
+  t.equal(await odd.ask.askToFail(inline, 'error'), 'ERR_ACTOR_FAILED', 'from the event loop to where it is')
+  t.equal(await odd.ask.askToFail(inline, 'rejected'), 'HEAVY')
+  t.equal(troupe.inspect().children[1]?.restarts, 0)
+  const cause = { message: 'with a function' }
+  await t.rejects(odd.ask.failWith('error'), { code: 'ERR_ACTOR_FAILED', cause })
+  t.equal(await odd.ask.childCount(), 0, 'its successor is told of it')
+  t.match(troupe.inspect().children[1], { restarts: 1, lastFailure: cause })
+  await t.rejects(odd.ask.failWith('text'), { code: 'ERR_ACTOR_FAILED' })
+  t.match(troupe.inspect().children[1]?.lastFailure, { message: /no error at all/ })
+})
+
 t.test('a message that a thread refuses has one outcome', async t => {
   const { troupe } = await stage(t)
   const odd = await troupe.spawn(Oddity, { name: 'odd', isolation: 'thread' })

@@ -1,4 +1,4 @@
-import { Actor, actor, handles, hasCode, Rejected, type DeferredReply } from 'troupe'
+import { Actor, actor, handles, hasCode, Rejected, type ActorRef, type DeferredReply } from 'troupe'
 import { Idle } from './idle.js'
 
 /** What is legal but rare. */
@@ -35,6 +35,24 @@ export class Oddity extends Actor {
       return String((error as { code?: unknown }).code)
     }
     return 'killed itself'
+  }
+
+  /** Fails, or refuses, with an error on which hangs what cannot travel. */
+  @handles() failWith(what: 'error' | 'rejected' | 'text'): void {
+    const data = { callback: () => 1, at: new Date(5) }
+    // oxlint-disable-next-line typescript/only-throw-error -- users do
+    if (what === 'text') throw 'no error at all'
+    throw what === 'rejected'
+      ? new Rejected('HEAVY', 'with a function', data)
+      : Object.assign(new Error('with a function'), { data, cause: data.callback })
+  }
+
+  /** The code that another one's failure has here. */
+  @handles() async askToFail(other: ActorRef<Oddity>, what: 'error' | 'rejected'): Promise<string> {
+    return other.ask.failWith(what).then(
+      () => 'no failure',
+      (error: unknown) => String((error as { code?: unknown }).code),
+    )
   }
 
   @handles() deferThenFail(settled: boolean): DeferredReply<string> {
