@@ -45,6 +45,8 @@ export const REMEDIES = {
   // isolation
   ERR_NOT_LOADABLE: "give the class its module: @actor('name', { module: import.meta.url })",
   ERR_MODULE_LOAD: 'see the cause: the module failed to load in the thread',
+  ERR_RUNTIME_IN_THREAD:
+    'declare the actor class in a module of its own, and import it where the runtime is started',
   ERR_THREAD_EXITED: 'the thread ended by itself: do not call process.exit in an actor',
   ERR_THREAD_FAILED: 'see the cause: an error outside any handler ended the thread',
   ERR_THREAD_LIMIT: 'raise resourceLimits for this actor, or use less memory',

@@ -3,6 +3,7 @@ import { parentPort } from 'node:worker_threads'
 import { TroupeError } from '../errors.js'
 import { typeByName } from '../actor/protocol.js'
 import { ThreadIncarnation } from './thread-incarnation.js'
+import { importActorModule } from './thread-loading.js'
 import type { StartBody, ThreadMessage } from './thread-protocol.js'
 
 /** What runs in an actor's thread: waits for the start, loads the class's module, and serves its host. */
@@ -21,7 +22,7 @@ port.on('message', (message: ThreadMessage) => {
 
 /** A module that does not load ends the thread: the host sees the error. */
 async function start(id: number, body: StartBody): Promise<void> {
-  await import(body.module)
+  await importActorModule(body.module)
   const type = typeByName(body.type)
   if (type === undefined) {
     throw new TroupeError(

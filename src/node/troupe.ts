@@ -10,6 +10,7 @@ import { viewOf, type ActorView } from './inspect.js'
 import { compileOptions, type CompiledCluster, type RuntimeOptions, type TroupeOptions } from './options.js'
 import { Remoting } from './remoting/remoting.js'
 import { Runtime } from './runtime.js'
+import { checkNotLoading } from './thread-loading.js'
 import { Shutdown, type ShutdownTask } from './shutdown.js'
 
 /**
@@ -48,9 +49,10 @@ export class Troupe implements AsyncDisposable {
 
   /**
    * @throws ERR_INVALID_OPTION naming the option, the value got and what is accepted; what the transport throws when it
-   * cannot be joined
+   * cannot be joined; ERR_RUNTIME_IN_THREAD in a module that an actor's thread imports
    */
   static async start(options: TroupeOptions = {}): Promise<Troupe> {
+    checkNotLoading()
     const compiled = compileOptions(options)
     const troupe = new Troupe(compiled)
     if (compiled.cluster !== undefined) await troupe.#join(compiled.cluster)

@@ -200,6 +200,24 @@ t.test('a class that a thread cannot load fails its start with a typed reason', 
   }
 })
 
+t.test('a module that starts a runtime cannot be the one of an isolated actor', async t => {
+  const { troupe } = await stage(t)
+  const { Reentrant } = await import('../fixtures/threads/reentrant-actor.js')
+  const error = await troupe
+    .spawn(Reentrant, { name: 'a', isolation: 'thread' })
+    .catch((reason: unknown) => reason)
+  t.match(error, {
+    code: 'ERR_ACTOR_START',
+    cause: {
+      code: 'ERR_MODULE_LOAD',
+      cause: {
+        code: 'ERR_RUNTIME_IN_THREAD',
+        message: /reentrant-actor\.ts starts a runtime when it is imported/,
+      },
+    },
+  })
+})
+
 t.test('an error outside its hooks that ends a thread while it starts fails the start', async t => {
   const { spawn, troupe } = await stage(t)
   await t.rejects(spawn({ name: 'a', isolation: 'thread' }, { start: 'stray' }), {
