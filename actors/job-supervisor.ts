@@ -16,6 +16,7 @@ import {
 } from 'troupe'
 import type { ClosedStep } from 'troupe/training'
 import type { CheckpointRef, WrittenCheckpoint } from './checkpointer.js'
+import { CheckpointWaits } from './checkpoint-waits.js'
 import { EventDesk } from './event-desk.js'
 import { EventLog, type EventBatch, type EventPosition } from './event-log.js'
 import { FaultPoints } from './fault-points.js'
@@ -46,6 +47,9 @@ const ABORT_GRACE_MS = 250
 /** How long a job that is stopped may take for its last checkpoint. */
 const LAST_CHECKPOINT_MS = 10_000
 
+/** From one order for a cut that a program waits for to the next. */
+const CUT_AGAIN_MS = 1000
+
 /**
  * Runs a job: starts its servers, feeder, checkpointer and workers, starts failed ones again, takes everybody back to
  * the last checkpoint when a server is lost, and tells what happens. Its own failure is the job's; killed, it is
@@ -62,6 +66,7 @@ export class JobSupervisor extends Actor {
   readonly #files: CheckpointFiles
   readonly #events: EventDesk<JobEvent>
   readonly #faults: FaultPoints
+  readonly #waits = new CheckpointWaits()
   #progress: JobProgress
   #crew: JobCrew | undefined
   #resume: ResumePoint | null = null
@@ -168,6 +173,18 @@ export class JobSupervisor extends Actor {
     if (notice.tell !== 'log') this.#record()
   }
 
+  /** The chief's program waits until a checkpoint of this version, or a later one, is written. */
+  @handles() checkpointNow(generation: number, version: number): DeferredReply<null> {
+    const reply = this.ctx.deferReply<null>()
+    if (generation !== this.#generation) return reply
+    if ((this.#newest?.step ?? -1) >= version) reply.resolve(null)
+    else {
+      this.#waits.add(version, reply)
+      this.#cutWanted()
+    }
+    return reply
+  }
+
   /** The chief's program trains a part of the model. */
   @handles() joined(generation: number, part: number, outputs: readonly string[]): void {
     if (generation !== this.#generation) return
@@ -232,6 +249,7 @@ export class JobSupervisor extends Actor {
 
   @handles() checkpointed(checkpoint: WrittenCheckpoint): void {
     if (checkpoint.generation !== this.#generation) return
+    this.#waits.written(checkpoint.step)
     const { generation, step, path, bytes, seconds } = checkpoint
     this.#newest = checkpoint
     this.#progress.kept(step)
@@ -242,6 +260,7 @@ export class JobSupervisor extends Actor {
   }
 
   @handles() checkpointFailed(step: number, error: unknown): void {
+    this.#waits.failed(step, error)
     this.#warn(`no checkpoint of step ${step}: ${rootCause(error)}`)
     if (this.#stopping === 'after-checkpoint') this.#stopNow()
   }
@@ -252,6 +271,14 @@ export class JobSupervisor extends Actor {
   @handles() struck(kill: KillSpec, step: number): void {
     this.#progress.expect(kill.actor)
     this.#failed(kill.actor, 'killed', kill.text, Number.isFinite(step) ? step : undefined)
+  }
+
+  /** Until it is written: a cut is lost where a server has no memory left for it, or with its writer. */
+  #cutWanted(): void {
+    const { wanted } = this.#waits
+    if (wanted === undefined) return
+    for (const server of this.#known.servers) server.tell.cutNow(this.#generation, wanted)
+    this.ctx.after(CUT_AGAIN_MS, () => this.#cutWanted())
   }
 
   // recovery
@@ -295,6 +322,7 @@ export class JobSupervisor extends Actor {
     const crew = this.#known
     this.#generation += 1
     this.#rollingBack = true
+    this.#waits.clear()
     this.#results.clear()
     this.#restored.clear()
     this.#progress.expectNoWorkers()

@@ -164,6 +164,12 @@ export class ParameterServer extends Actor {
     this.rung()
   }
 
+  /** A cut of this version is wanted, while a program waits for it. */
+  @handles() cutNow(generation: number, version: number): void {
+    this.#known(generation).shard.cutNow(version)
+    this.rung()
+  }
+
   /** Null if the job trained nothing. */
   @handles() weights(): ServerWeights | null {
     const { shard } = this.#known()

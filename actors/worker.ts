@@ -241,9 +241,23 @@ export class Worker extends Actor {
         return this.#openDataset(request)
       case 'once-find':
         return first.ask.with({ timeoutMs: NO_TIMEOUT_MS }).onceFind(generation, request.key, rank !== 0)
+      case 'checkpoint':
+        return this.#checkpoint(request.step)
       case 'once-keep':
         await first.ask.onceKeep(this.#id, request.key, request.value)
         return null
+    }
+  }
+
+  /** A supervisor that dies meanwhile has a successor, which is asked anew. */
+  async #checkpoint(version: number): Promise<null> {
+    const { generation, supervisor } = this.#args
+    for (;;) {
+      try {
+        return await supervisor.ask.with({ timeoutMs: NO_TIMEOUT_MS }).checkpointNow(generation, version)
+      } catch (error) {
+        if (!isLostReply(error)) throw error
+      }
     }
   }
 

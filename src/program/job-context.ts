@@ -62,6 +62,13 @@ export interface JobContext {
    * @throws ERR_RANKS_DIVERGED if the chief goes on without asking for it, ERR_PAYLOAD if the result is not plain data
    */
   once<T>(name: string, fn: () => T | Promise<T>): Promise<T>
+  /**
+   * Writes a checkpoint of the job as it stands between these two steps, and waits until it is there: beside those that
+   * are written by plan. All workers call it; the chief asks. Before the first step there is nothing to keep.
+   *
+   * @throws ERR_CHECKPOINT_IO
+   */
+  checkpoint(): Promise<void>
 }
 
 /**

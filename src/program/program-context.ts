@@ -115,6 +115,12 @@ export class ProgramContext implements JobContext {
     return this.#onces.once({ name: `once ${name}`, run: fn })
   }
 
+  async checkpoint(): Promise<void> {
+    const { steps: step } = this.#session
+    if (step > 0)
+      await this.#onces.once({ name: 'checkpoint', run: () => this.#link.ask({ ask: 'checkpoint', step }) })
+  }
+
   /** Rows rank, rank + R, rank + 2R, …: seen as [share, R, …], the column of this rank. */
   #deal(tensor: Tfjs.Tensor, share: number): Tfjs.Tensor {
     const tf = this.#tf

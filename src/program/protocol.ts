@@ -46,6 +46,7 @@ export type ProgramRequest =
   | DatasetRequest
   | { readonly ask: 'once-find'; readonly key: string }
   | { readonly ask: 'once-keep'; readonly key: string; readonly value: unknown }
+  | { readonly ask: 'checkpoint'; readonly step: number }
   | FaultRequest
 
 /** Before the first step that trains this part of the model: agree on it. */
@@ -104,6 +105,8 @@ export interface ProgramReplies {
   readonly dataset: DatasetReply
   readonly 'once-find': OnceReply
   readonly 'once-keep': null
+  /** When it is written. */
+  readonly checkpoint: null
   readonly fault: null
 }
 

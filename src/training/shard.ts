@@ -232,6 +232,16 @@ export class Shard {
     else if (this.#core.area.marker === 0) this.#core.area.setMarker(this.#marker + 1)
   }
 
+  /**
+   * Cuts this version at once, if it is still the newest: in exact mode a rank that waits holds all shards there. In the
+   * other modes the next cut that ranks can agree on.
+   */
+  cutNow(version: number): void {
+    if (this.#core.loose) {
+      if (this.options.shard === 0) this.requestCut()
+    } else if (this.defined && version === this.version) this.#cut(0)
+  }
+
   /** Shard 0, in the modes beside exact mode: every shard has its part of the cut, so workers may go on. */
   lowerMarker(marker: number): void {
     if (this.#core.area.marker === marker) this.#core.area.setMarker(0)

@@ -256,6 +256,9 @@ class Driver {
         const kept = first.onceFind(request.key)
         return kept === undefined ? { found: false } : { found: true, value: kept.value }
       }
+      case 'checkpoint':
+        // Nobody writes any.
+        return null
       case 'once-keep':
         first.onceKeep(worker, request.key, request.value)
         this.#wake()
