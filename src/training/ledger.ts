@@ -47,11 +47,6 @@ export class Ledger {
     return this.#incarnation[this.#known(rank)]!
   }
 
-  /** For each rank the step expected next. */
-  get nexts(): readonly number[] {
-    return this.#next
-  }
-
   /**
    * From now on only this incarnation may push for the rank; returns the step expected of it.
    *
@@ -85,6 +80,11 @@ export class Ledger {
       `incarnation ${incarnation} of rank ${rank} speaks; ${current} is enlisted`,
       { data: { rank, incarnation, current } },
     )
+  }
+
+  /** Takes back what was accepted last of a rank: it is expected again. */
+  retract(rank: number): void {
+    this.#next[this.#known(rank)]! -= 1
   }
 
   /** Judges a push and, if it is accepted, counts it. */

@@ -84,6 +84,13 @@ export class PushDesk {
     return next
   }
 
+  /** Forgets a rank's push that is not in any version yet: it is expected again. */
+  retract(rank: number): void {
+    if (this.#ranks[rank]!.accepted === undefined) return
+    this.#ranks[rank]!.accepted = undefined
+    this.#ledger.retract(rank)
+  }
+
   /**
    * Lets an enlisted worker push a part.
    *

@@ -209,7 +209,7 @@ export class RankExchange {
    * pushed meanwhile.
    */
   parked<T>(run: () => T): T {
-    if (!this.#loose) return run()
+    if (!this.#loose || !this.#isEven(this.#step)) return run()
     this.#halt(PARKED)
     try {
       return run()
@@ -227,15 +227,24 @@ export class RankExchange {
     const [area] = this.#areas
     if (area === undefined) return undefined
     const { marker } = area
-    if (marker !== 0) {
+    if (marker !== 0 && this.#isEven(step)) {
       this.#halt(marker)
       return { area, isGone: () => area.marker !== marker }
     }
     this.region.halted = 0
     // A marker that was raised before this word changed may have counted on it.
-    if (area.marker !== 0) return this.#looseObstacle(step)
+    if (area.marker !== marker) return this.#looseObstacle(step)
     if (step - area.floor <= this.#staleness) return undefined
-    return { area, isGone: () => step - area.floor <= this.#staleness || area.marker !== 0 }
+    return { area, isGone: () => step - area.floor <= this.#staleness || area.marker !== marker }
+  }
+
+  /**
+   * Whether all shards have the same steps of this rank. Of one whose predecessor died between two pushes they have
+   * not: it has to make that step, whatever else is wanted of it.
+   */
+  #isEven(step: number): boolean {
+    const { rank } = this.region
+    return this.#areas.every(area => area.applied(rank) === step)
   }
 
   #halt(marker: number): void {

@@ -120,7 +120,7 @@ export class ShardCore {
       staleness: this.options.staleness ?? 0,
       parts: this.model.shares.map(({ part }) => part.spec),
       iterations: this.update.iterations,
-      next: [...this.ledger.nexts],
+      next: Array.from({ length: this.options.ranks }, (_, rank) => this.area.applied(rank)),
       journals: this.record.images(),
       onces: this.record.onces(),
     }

@@ -112,10 +112,11 @@ export class Shard {
    * @throws ERR_STALE_GENERATION; ERR_STALE_INCARNATION if a later one was enlisted
    */
   enlist(worker: WorkerId): Enlisted {
-    const { desk, area, loose } = this.#core
-    const next = desk.enlist(worker)
+    const { desk, ledger, loose } = this.#core
+    desk.enlist(worker)
     // Where a rank is answered by itself, an unanswered step is made again: nobody else knows its loss.
-    return { next: loose ? area.applied(worker.rank) : next, parts: this.parts }
+    if (loose) desk.retract(worker.rank)
+    return { next: ledger.next(worker.rank), parts: this.parts }
   }
 
   /**

@@ -125,7 +125,8 @@ export class ShardCluster {
     this.join(rank, part)
     const exchange = this.ranks[rank]!
     // What the last answer named travels with the push.
-    if (this.isReady(rank, step)) exchange.pull(part, step)
+    const begun = this.shards.some((_, s) => exchange.region.committed(s) === step)
+    if (!begun && this.isReady(rank, step)) exchange.pull(part, step)
     for (const [v, slices] of exchange.slices(part).entries()) {
       for (const { offset, target } of slices) {
         for (let i = 0; i < target.length; i++) target[i] = Math.cos(step * 31 + rank * 7 + v + offset + i)

@@ -1,0 +1,272 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { JournalReader, optimizerSpec, type ModelPart, type ShardCut } from '../../src/training/index.js'
+import { ADAM, MOMENTUM, ShardCluster, type ClusterOptions } from '../helpers/shard-cluster.js'
+
+const CLIPPED: ModelPart = {
+  ...ADAM,
+  optimizer: optimizerSpec('adam-0', 'adam', { learningRate: 0.01, globalClipNorm: 2 }),
+}
+const OPTIONS = { parts: [CLIPPED, MOMENTUM], partOf: (step: number) => step % 2, shards: 2, ranks: 3 }
+
+interface Move {
+  readonly rank: number
+  readonly shard: number
+  readonly act: 'push' | 'scan' | 'die' | 'deliver' | 'repeat' | 'cut'
+}
+
+/** Ranks that make their steps each for itself, under deaths, with norms that get lost and repeated. */
+class Play {
+  readonly cluster: ShardCluster
+  readonly steps: number
+  readonly at: { step: number; done: Set<number>; gone: boolean }[]
+  /** How far a rank was ahead of the slowest when it began a step. */
+  lead = 0
+  readonly markers = new Set<number>()
+
+  constructor(options: ClusterOptions, steps: number) {
+    this.cluster = new ShardCluster(options)
+    this.steps = steps
+    this.at = Array.from({ length: 3 }, () => ({ step: 0, done: new Set<number>(), gone: false }))
+  }
+
+  play({ rank, shard, act }: Move): void {
+    const { cluster } = this
+    const me = this.at[rank]!
+    if (act === 'scan') cluster.scan(shard)
+    else if (act === 'deliver') cluster.deliverNorms()
+    else if (act === 'cut') cluster.shards[0]!.requestCut()
+    else if (act === 'repeat') {
+      for (const norms of cluster.shards[shard]!.openNorms) cluster.shards[1 - shard]!.takeNorms(norms)
+    } else if (act === 'die') {
+      if (me.gone) return
+      cluster.ranks[rank]!.region.markExited()
+      me.step = cluster.enlist(rank)
+      me.done = new Set()
+    } else this.#push(rank, shard)
+    this.#lower()
+  }
+
+  /** Whatever is left happens without deaths and losses. */
+  finish(): void {
+    for (let round = 0; round < 3000 && this.at.some(({ step }) => step < this.steps); round++) {
+      const [rank, shard] = [round % 3, Math.floor(round / 3) % 2]
+      for (const act of ['push', 'scan', 'repeat'] as const) this.play({ rank, shard, act })
+    }
+  }
+
+  #push(rank: number, shard: number): void {
+    const { cluster } = this
+    const me = this.at[rank]!
+    if (me.gone) return
+    cluster.join(rank, cluster.partOf(me.step))
+    if (me.step < this.steps && !me.done.has(shard) && (me.done.size > 0 || this.#begin(rank))) {
+      cluster.push(rank, me.step, [shard])
+      me.done.add(shard)
+    } else if (me.done.size === 2 && cluster.isReady(rank, me.step + 1)) {
+      me.step += 1
+      me.done = new Set()
+    }
+    if (me.step < this.steps) return
+    me.gone = true
+    for (const each of cluster.shards) each.finish(cluster.worker(rank))
+  }
+
+  #begin(rank: number): boolean {
+    const { step } = this.at[rank]!
+    if (!this.cluster.isReady(rank, step)) return false
+    const [area] = this.cluster.ranks[rank]!.areas
+    const live = [0, 1, 2].filter(other => !this.at[other]!.gone)
+    this.lead = Math.max(this.lead, step - Math.min(...live.map(other => area!.applied(other))))
+    return true
+  }
+
+  /** When all shards have their part of a cut, ranks go on. */
+  #lower(): void {
+    const { cluster } = this
+    for (const parts of cuts(cluster).values()) {
+      const { marker } = parts[0]!
+      if (marker === 0 || this.markers.has(marker)) continue
+      this.markers.add(marker)
+      cluster.shards[0]!.lowerMarker(marker)
+      for (const shard of cluster.shards) shard.releaseCut(parts[0]!)
+    }
+  }
+}
+
+/** Whole cuts, by their marker. */
+function cuts(cluster: ShardCluster): Map<number, ShardCut[]> {
+  const byMarker = new Map<number, ShardCut[]>()
+  for (const cut of [...cluster.cuts.values()].flat()) {
+    byMarker.set(cut.marker, [...(byMarker.get(cut.marker) ?? []), cut])
+  }
+  for (const [marker, parts] of byMarker) if (parts.length < cluster.shards.length) byMarker.delete(marker)
+  return byMarker
+}
+
+const moves = fc.array(
+  fc.record({
+    rank: fc.nat(2),
+    shard: fc.nat(1),
+    act: fc.constantFrom<Move['act']>(
+      'push',
+      'push',
+      'push',
+      'push',
+      'scan',
+      'scan',
+      'deliver',
+      'repeat',
+      'die',
+      'cut',
+    ),
+  }),
+  { minLength: 100, maxLength: 250 },
+)
+
+/** Each rank's journal must have each of its steps once, with what it pushed. */
+function checkJournals(cluster: ShardCluster, steps: readonly number[]): void {
+  for (const [rank, most] of steps.entries()) {
+    const image = cluster.shards[0]!.journal(rank, Infinity)
+    if (image.steps !== most) throw new Error(`rank ${rank} has ${image.steps} steps, not ${most}`)
+    const reader = new JournalReader(image)
+    for (let step = 0; step < most; step++) {
+      const { part, outputs, rows } = reader.entry(step)!
+      const right = part === step % 2 && outputs[0] === Math.fround(1 / (step + 1))
+      if (!right || rows !== ((step + rank) % 3) * 8) throw new Error(`rank ${rank}, step ${step}`)
+    }
+  }
+}
+
+t.test(
+  'loose modes: each step of each rank is applied once on every shard, and nobody runs too far ahead',
+  async t => {
+    const leads: number[] = []
+    for (const staleness of [1, 2, Infinity]) {
+      let lead = 0
+      fc.assert(
+        fc.property(moves, moves => {
+          const play = new Play({ ...OPTIONS, staleness }, 6)
+          for (const move of moves) play.play(move)
+          play.finish()
+          const { cluster } = play
+          checkJournals(cluster, [6, 6, 6])
+          for (const shard of cluster.shards)
+            if (shard.version !== 18) throw new Error(`version ${shard.version}`)
+          if (play.lead > staleness) throw new Error(`a rank was ${play.lead} steps ahead`)
+          lead = Math.max(lead, play.lead)
+        }),
+        { numRuns: 40, endOnFailure: true },
+      )
+      leads.push(lead)
+    }
+    t.strictSame(leads.slice(0, 2), [1, 2], 'as far as they may')
+    const alone = new Play({ ...OPTIONS, staleness: Infinity }, 6)
+    for (let round = 0; round < 100; round++) {
+      for (const shard of [0, 1]) {
+        for (const act of ['push', 'scan', 'deliver'] as const) alone.play({ rank: 0, shard, act })
+      }
+    }
+    t.equal(alone.at[0]!.step, 6, 'without a bound nobody is waited for')
+  },
+)
+
+t.test(
+  'loose modes: a cut holds the same steps on all shards, and nothing is lost or doubled behind it',
+  async t => {
+    let cutCount = 0
+    let restored = 0
+    fc.assert(
+      fc.property(moves, moves => {
+        const options = { ...OPTIONS, staleness: 3, cutEverySteps: 4 }
+        const play = new Play(options, 6)
+        for (const move of moves) play.play(move)
+        play.finish()
+        const whole = [...cuts(play.cluster)].filter(([marker]) => marker > 0)
+        for (const [, parts] of whole) {
+          cutCount += 1
+          const [{ version }] = parts as [ShardCut]
+          if (parts.some(part => part.version !== version)) throw new Error('parts of different versions')
+          const { state } = parts.find(part => part.state !== null)!
+          const sum = state!.next.reduce((a, b) => a + b, 0)
+          if (sum !== version) throw new Error(`version ${version} of ${sum} steps`)
+        }
+        const last = whole.at(-1)
+        if (last === undefined) return
+        // Its memory may have been used again by now: what is checked is which steps are in it.
+        const { state } = last[1].find(part => part.state !== null)!
+        const resumed = new Play({ ...options, generation: 9 }, 6)
+        restored += 1
+        const pieces = last[1].flatMap(({ tensors }) => tensors)
+        for (const shard of resumed.cluster.shards) shard.restore(10, structuredClone(state!), pieces)
+        resumed.cluster.generation = 10
+        for (const [rank, me] of resumed.at.entries()) {
+          me.step = resumed.cluster.enlist(rank)
+          if (me.step !== state!.next[rank]) throw new Error('another step is expected')
+        }
+        resumed.finish()
+        checkJournals(resumed.cluster, [6, 6, 6])
+        for (const shard of resumed.cluster.shards)
+          if (shard.version !== 18) throw new Error('another version')
+      }),
+      { numRuns: 40, endOnFailure: true },
+    )
+    t.ok(cutCount > 30, `${cutCount} cuts`)
+    t.ok(restored > 5, `${restored} restored`)
+  },
+)
+
+t.test(
+  'loose modes: a rank that waits for others does not hold up a cut, and heeds it when it goes on',
+  async t => {
+    const cluster = new ShardCluster({ shards: 2, ranks: 2, staleness: 4 })
+    for (const rank of [0, 1]) cluster.join(rank, 0)
+    cluster.settle()
+    cluster.takeCut(0)
+    cluster.push(0, 0)
+    cluster.settle()
+    cluster.shards[0]!.requestCut()
+    t.notOk(cluster.isReady(0, 1), 'rank 0 stops')
+    cluster.settle()
+    t.equal(cluster.cuts.size, 1, 'rank 1 goes on, so nothing is cut')
+    cluster.ranks[1]!.obstacle(0)
+    cluster.ranks[1]!.region.halted = 0
+    let during: number[] = []
+    t.notOk(cluster.isReady(1, 0))
+    cluster.settle()
+    during = [...cluster.cuts.keys()]
+    t.strictSame(during, [0, 1])
+    t.notOk(cluster.isReady(0, 1), 'until all shards have cut')
+    cluster.shards[0]!.lowerMarker(1)
+    t.ok(cluster.isReady(0, 1))
+    t.ok(cluster.isReady(1, 0))
+    const parked = cluster.ranks[1]!.parked(() => {
+      cluster.shards[0]!.requestCut()
+      t.notOk(cluster.isReady(0, 1))
+      cluster.settle()
+      cluster.shards[0]!.lowerMarker(2)
+      return cluster.cuts.size
+    })
+    t.equal(parked, 2, 'the parked rank was not waited for, and the version was cut before')
+  },
+)
+
+t.test('loose modes: a rank sees its own loss, and the weights of all', async t => {
+  const cluster = new ShardCluster({ shards: 1, ranks: 2, staleness: Infinity, rows: () => 4 })
+  cluster.push(0, 0)
+  cluster.settle()
+  cluster.push(1, 0)
+  cluster.settle()
+  t.ok(cluster.isReady(0, 1) && cluster.isReady(1, 1))
+  t.strictSame(cluster.ranks[1]!.answer(1), { part: 0, rows: 4, outputs: Float32Array.of(1, 0.1) })
+  for (const exchange of cluster.ranks) exchange.pull(0, 1)
+  const [a, b] = cluster.ranks.map(exchange => exchange.slices(0)[0]![0]!.pulled)
+  t.strictSame(a!.slice(0, 10), b!.slice(0, 10))
+  t.strictSame(
+    cluster.closed.map(({ rank, step }) => [rank, step]),
+    [
+      [0, 0],
+      [1, 0],
+    ],
+  )
+})
