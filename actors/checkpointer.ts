@@ -83,6 +83,11 @@ export class Checkpointer extends Actor {
     this.#faults = new FaultPoints(ctx, args.job, args.supervisor)
   }
 
+  /** What is being written is written to its end, if that does not take too long. */
+  override async onStop(): Promise<void> {
+    await this.#written
+  }
+
   /** A supervisor takes over, at this generation. */
   @handles() lead(incarnation: number, generation: number): void {
     this.#incarnation = Math.max(this.#incarnation, incarnation)

@@ -37,6 +37,7 @@ import {
   type ResumePoint,
 } from './job-spec.js'
 import { isLoss } from './loss.js'
+import { RecoveryPatience } from './recovery-patience.js'
 
 /** Events that wait for the job's handle; it reads them as they come. */
 const MAX_EVENTS = 10_000
@@ -76,6 +77,7 @@ export class JobSupervisor extends Actor {
   readonly #restored = new Map<number, number>()
   /** Until everybody is where they should be. */
   #recovering = true
+  readonly #patience = new RecoveryPatience()
   /** Incarnations of servers that came without what they should hold. */
   readonly #lost = new Map<number, number>()
   /** Workers are not started again until everything stands at one step. */
@@ -352,12 +354,15 @@ export class JobSupervisor extends Actor {
       work,
       () => {
         this.#recovering = false
+        this.#patience.recovered()
         if (this.#isLacking()) again()
         else if (this.#results.size === this.#spec.workers) this.#finish()
       },
       error => {
-        if (!isLoss(error)) throw error
-        again()
+        const waitMs = this.#patience.waitMs(error)
+        if (waitMs === undefined) throw error
+        if (waitMs > 0) this.#warn(`recovery is tried again in ${waitMs} ms: ${rootCause(error)}`)
+        this.ctx.after(waitMs, again)
       },
     )
   }

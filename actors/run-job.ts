@@ -100,7 +100,7 @@ export async function runJob<Args extends object>(
         })
   const free = async (): Promise<void> => {
     if (chaos !== undefined) await troupe.stop(chaos)
-    if (spec.checkpoints.temporary) await rm(spec.checkpoints.place, { recursive: true, force: true })
+    if (spec.checkpoints.temporary) await removeQuietly(spec.checkpoints.place)
   }
   try {
     // Its failure is the job's; killed, it takes the job over from itself.
@@ -167,6 +167,11 @@ async function checkpointPlan(given: CheckpointOptions, resume: boolean): Promis
   const place = directory ?? (await mkdtemp(join(tmpdir(), 'troupe-job-')))
   const temporary = directory === undefined
   return { place, temporary, everySteps: everySteps ?? null, intervalMs, keepLast, resume }
+}
+
+/** What cannot be removed stays among the machine's temporary files: no reason for a job to fail. */
+async function removeQuietly(folder: string): Promise<void> {
+  await rm(folder, { recursive: true, force: true, maxRetries: 3 }).catch(() => undefined)
 }
 
 /** A job that goes on after its module has changed may compute otherwise. */

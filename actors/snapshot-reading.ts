@@ -5,7 +5,8 @@ import type { CheckpointRef } from './checkpointer.js'
 /**
  * Reads a shard's part of a checkpoint, whatever number of shards wrote it.
  *
- * @throws ERR_STATE_LOST when the checkpoint cannot be read any more
+ * @throws ERR_STATE_LOST when the checkpoint is gone; ERR_CHECKPOINT_DAMAGED, ERR_CHECKPOINT_IO: it may be read another
+ *   time
  */
 export async function readSnapshot(
   files: CheckpointFiles,
@@ -18,15 +19,18 @@ export async function readSnapshot(
   if (entry === undefined) throw new TroupeError('ERR_STATE_LOST', `the checkpoint ${path} is gone`)
   const verification = await store.verify(entry, 'lengths')
   if (!verification.ok) {
-    throw new TroupeError('ERR_STATE_LOST', `the checkpoint ${path}: ${damageText(verification.damage)}`)
+    throw new TroupeError(
+      'ERR_CHECKPOINT_DAMAGED',
+      `the checkpoint ${path}: ${damageText(verification.damage)}`,
+    )
   }
   const { checkpoint } = verification
   const { training: state } = decodeJobState(await checkpoint.readState())
-  const pieces: SnapshotTensor[] = []
-  for (const { variable, kind, shape, offset, length } of shard.restoreNeeds(state)) {
-    if (length === 0) continue
-    const values = await checkpoint.readSlices({ variable, kind }, offset, length)
-    pieces.push({ variable, kind, shape, offset, values })
-  }
+  const pieces = shard
+    .restoreNeeds(state)
+    .filter(({ length }) => length > 0)
+    .map(({ length, ...piece }) => ({ ...piece, values: new Float32Array(length) }))
+  // Hashed while it is read: the lengths were enough before.
+  await checkpoint.load(pieces.map(({ values, ...piece }) => ({ ...piece, into: values })))
   return { state, pieces }
 }

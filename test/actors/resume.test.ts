@@ -1,7 +1,9 @@
 import { cp, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import type { JobHandle } from 'troupe/actors'
+import { Troupe, type JobDone, type JobEvent } from 'troupe'
+import { runJob, type JobHandle } from 'troupe/actors'
+import odd from '../fixtures/jobs/odd.js'
 import { runRugged, type JobRun, type RuggedOptions } from '../helpers/job-run.js'
 
 // Each program loads TensorFlow in a thread of its own.
@@ -94,4 +96,39 @@ t.test('what is not this job is refused; what may compute otherwise is said', as
   const changed = await resume(await copied('changed'), { args: { ...ARGS, epochs: 1 } })
   t.match(changed.done, { exact: false, exactNote: /^since step \d+: argument epochs was 2 and is 1$/ })
   await rm(place, { recursive: true })
+})
+
+t.test('a program may ask for a checkpoint between two steps, whoever dies of it', async t => {
+  const module = new URL('../fixtures/jobs/odd.ts', import.meta.url).href
+  const ask = async (name: string, kills: string[], resume = false): Promise<[JobEvent[], JobDone]> => {
+    await using troupe = await Troupe.start()
+    const checkpoints = { directory: join(place, name), everySteps: 1000 }
+    const size = { workers: 2, parameterServers: 2, backend: 'js' } as const
+    const job = await runJob(troupe, odd, {
+      module,
+      args: { mode: 'checkpoint' },
+      checkpoints,
+      kills,
+      resume,
+      ...size,
+    })
+    const events: JobEvent[] = []
+    for await (const event of job.events) events.push(event)
+    return [events, await job.done]
+  }
+  const [events, done] = await ask('asked', [])
+  t.match(done, { exact: true, result: { step: 4 }, steps: 8 })
+  t.strictSame(
+    events.flatMap(event => (event.event === 'checkpoint' ? [event.step] : [])),
+    [0, 4],
+  )
+  const [, killed] = await ask('asked-killed', ['supervisor@4/during-checkpoint', 'ps-1@6'])
+  t.match(killed, { exact: true, restarts: 2, result: { step: 4 }, weightsSha256: done.weightsSha256 })
+  const [resumed, again] = await ask('asked', [], true)
+  t.match(
+    resumed[0],
+    { event: 'started', resumed: { step: 4 } },
+    'what was asked for is what a job goes on from',
+  )
+  t.match(again, { exact: true, result: { step: 4 }, weightsSha256: done.weightsSha256 })
 })
