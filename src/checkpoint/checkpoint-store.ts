@@ -77,7 +77,7 @@ const LIST_TRIES = 5
  */
 export class CheckpointStore {
   readonly files: CheckpointFiles
-  readonly #random: Random
+  #random: Random | undefined
   /** Folders of attempts that are under way here: not to be swept, however slow. */
   readonly #open = new Map<string, CheckpointAttempt>()
   /** Generations whose folders this store has made durable: one found may be a dead writer's, who had not. */
@@ -85,7 +85,7 @@ export class CheckpointStore {
 
   constructor(files: CheckpointFiles, options: CheckpointStoreOptions = {}) {
     this.files = files
-    this.#random = options.random ?? new SeededRandom(entropySeed())
+    this.#random = options.random
   }
 
   /**
@@ -290,8 +290,10 @@ export class CheckpointStore {
 
   /** 64 bits of chance. */
   #name(): string {
+    // Only who writes needs chance.
+    const random = (this.#random ??= new SeededRandom(entropySeed()))
     const word = (): string =>
-      this.#random
+      random
         .below(2 ** 32)
         .toString(16)
         .padStart(8, '0')

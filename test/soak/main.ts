@@ -3,7 +3,7 @@
 import { checkName, integerOption, readCommandLine, runMain, UsageError } from '../helpers/options.js'
 
 /** Every soak: a module of this folder that exports `soak(options)`. */
-const SOAKS = ['wire', 'simulation'] as const
+const SOAKS = ['wire', 'simulation', 'training'] as const
 
 /** How a soak is asked for. */
 export interface SoakOptions {
