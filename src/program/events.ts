@@ -121,7 +121,7 @@ export interface JobDone {
   readonly backend: string
   /** The newest checkpoint's folder; null if none is left. */
   readonly checkpoint: string | null
-  /** Where step time went, by worker name, over all its incarnations. */
+  /** Where step time went, by worker name, over all its incarnations since a server was lost last. */
   readonly phases: Readonly<Record<string, PhaseTimes>>
   /** What `main` returned on the chief, if it can be serialised; else null. */
   readonly result: unknown

@@ -137,6 +137,12 @@ t.test('what is not understood names the value, the limit and the remedy, with e
     [['run', 'j', '--kill', 'worker-1@1', '--no-kill'], /--kill and --no-kill contradict each other/],
     [['run', 'j', '--json', '--plain'], /--json and --plain contradict each other/],
     [['run', 'j', '--json=yes'], /--json takes no value; got "yes"/],
+    [['run', 'j', '--resume'], /--resume needs --checkpoints DIR/],
+    [['run', 'j', '--checkpoints', ''], /--checkpoints must not be empty/],
+    [['run', 'j', '--checkpoint-every', '0'], /--checkpoint-every must be a whole number from 1/],
+    [['run', 'j', '--checkpoint-every', '5', '--checkpoint-interval', '5'], /contradict each other/],
+    [['run', 'j', '--kill', 'ps-0@5/after-push:ps-1'], /kill ps-0@5\/after-push:ps-1: ps-0 pushes nothing/],
+    [['run', 'j', '--kill', 'feeder@5/during-lunch'], /such as worker-1@150 or ps-0@200 or feeder@250/],
     [['run', 'j', '--arg', 'epochs'], /an argument of the job must be key=value; got "epochs"/],
     [['run', 'j', '--', '5=5'], /must be key=value; got "5=5"/],
   ]
@@ -198,6 +204,15 @@ t.test('options override what the job says; arguments go to its main', async t =
       view: 'json',
     },
   )
+  t.same(readRunLine(['j', '--checkpoints', 'here', '--checkpoint-every', '9', '--resume']).overrides, {
+    args: {},
+    checkpoints: { directory: 'here', everySteps: 9 },
+    resume: true,
+  })
+  t.same(readRunLine(['j', '--checkpoint-interval=500']).overrides, {
+    args: {},
+    checkpoints: { intervalMs: 500 },
+  })
   t.same(readRunLine(['j', '--no-kill', '--plain']), {
     job: 'j',
     overrides: { args: {}, kills: [] },

@@ -70,6 +70,26 @@ t.test(
   },
 )
 
+t.test('MNIST: a death of every role changes no bit', async t => {
+  const calm = await train('--epochs', '1', '--no-kill')
+  const plan = ['worker-1@150', 'ps-0@200', 'feeder@250', 'supervisor@300', 'ps-1@320/during-checkpoint']
+  const { done, events } = await train(
+    ...['--epochs', '1', '--checkpoint-every', '50'],
+    ...plan.flatMap(kill => ['--kill', kill]),
+  )
+  t.equal(done['weightsSha256'], calm.done['weightsSha256'])
+  t.equal(done['accuracy'], calm.done['accuracy'])
+  t.same([done['restarts'], done['exact'], done['steps']], [plan.length, true, 469])
+  const struck = events.flatMap(line => (line.event === 'failure' ? [line['fault']] : []))
+  t.same(new Set(struck), new Set(plan))
+  const steps = events.flatMap(line => (line.event === 'step' ? [line['step']] : []))
+  t.same(
+    steps,
+    Array.from({ length: 469 }, (_, i) => i + 1),
+    'each step is told once',
+  )
+})
+
 t.test('MNIST: five epochs end with at least 97 %', async t => {
   const { events, done } = await train()
   t.ok((done['accuracy'] as number) >= 0.97, `accuracy ${String(done['accuracy'])}`)

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { z } from 'zod'
-import { checkKill, KILL_FORMS, parseKill, parseOptions } from '../../src/config/index.js'
+import { checkKill, KILL_FORMS, killAt, parseKill, parseOptions } from '../../src/config/index.js'
 
 const schema = z.strictObject({
   workers: z.number().int().min(1).max(64).default(2),
@@ -35,13 +35,21 @@ t.test('options: an error names the path, the value got, the limit and the remed
   }
 })
 
-t.test('kill: both forms are read, and what is written is kept', async t => {
+t.test('kill: every form is read, and what is written is kept', async t => {
   t.same(parseKill('worker-1@150'), { text: 'worker-1@150', actor: 'worker-1', step: 150 })
   t.same(parseKill('worker-12@1/after-push:ps-3'), {
     text: 'worker-12@1/after-push:ps-3',
     actor: 'worker-12',
     step: 1,
     afterPushTo: 'ps-3',
+  })
+  t.same(parseKill('supervisor@7'), { text: 'supervisor@7', actor: 'supervisor', step: 7 })
+  t.match(parseKill('ps-0@7/during-checkpoint'), { actor: 'ps-0', step: 7, during: 'checkpoint' })
+  t.match(parseKill('feeder@7/during-recovery:ps-2'), {
+    actor: 'feeder',
+    step: 7,
+    during: 'recovery',
+    recovering: 'ps-2',
   })
   for (const form of KILL_FORMS) t.equal(parseKill(form).text, form)
 })
@@ -55,12 +63,17 @@ t.test('kill: anything else is refused with the accepted forms and what was got'
     'worker-1@-5',
     'worker-1@1.5',
     'worker-1@99999999999999999999',
-    'ps-0@5',
+    'ps@5',
+    'feeder-0@5',
+    'chaos@5',
     'worker@5',
     'worker-1@5/',
     'worker-1@5/after-push',
     'worker-1@5/after-push:worker-0',
     'worker-1@5/before-push:ps-0',
+    'worker-1@5/during-recovery',
+    'worker-1@5/during-recovery:nobody',
+    'worker-1@5/during-lunch',
     ' worker-1@5',
     'worker-1@5\n',
   ]
@@ -69,7 +82,7 @@ t.test('kill: anything else is refused with the accepted forms and what was got'
       () => parseKill(text),
       {
         code: 'ERR_INVALID_OPTION',
-        message: /such as worker-1@150 or worker-1@150\/after-push:ps-0; got ".*"\. Remedy/,
+        message: /such as worker-1@150 or .* or ps-1@150\/during-recovery:worker-1; got ".*"\. Remedy/,
         data: { option: 'kill', value: text },
       },
       JSON.stringify(text),
@@ -100,8 +113,31 @@ t.test('kill: an actor that the job does not have is refused', async t => {
     ['worker-2@5', /^kill worker-2@5: the job has no worker-2; it has worker-0 to worker-1\./],
     ['worker-01@5', /the job has no worker-01/],
     ['worker-1@5/after-push:ps-1', /the job has no ps-1; it has ps-0\./],
+    ['ps-1@5', /the job has no ps-1/],
+    ['feeder@5/during-recovery:worker-2', /the job has no worker-2/],
   ]
   for (const [text, message] of cases) {
     t.throws(() => checkKill(parseKill(text), job), { code: 'ERR_INVALID_OPTION', message })
   }
+})
+
+t.test('kill: a place is met by the kills that are meant for it', async t => {
+  const kills = [
+    'worker-1@5',
+    'worker-1@5/after-push:ps-0',
+    'ps-0@8',
+    'ps-0@8/during-checkpoint',
+    'ps-1@3/during-recovery:ps-0',
+  ].map(parseKill)
+  const met = (point: Parameters<typeof killAt>[1]): string | undefined => killAt(kills, point)?.text
+  t.equal(met({ actor: 'worker-1', step: 5 }), 'worker-1@5')
+  t.equal(met({ actor: 'worker-1', step: 6 }), undefined, 'at its own step only')
+  t.equal(met({ actor: 'worker-0', step: 5 }), undefined)
+  t.equal(met({ actor: 'worker-1', step: 5, afterPushTo: 'ps-0' }), 'worker-1@5/after-push:ps-0')
+  t.equal(met({ actor: 'ps-0', step: 9 }), undefined)
+  t.equal(met({ actor: 'ps-0', step: 9, late: true }), 'ps-0@8', 'unless it may have been passed by')
+  t.equal(met({ step: 7, during: 'checkpoint' }), undefined, 'not before its step')
+  t.equal(met({ step: 30, during: 'checkpoint' }), 'ps-0@8/during-checkpoint')
+  t.equal(met({ step: 30, during: 'recovery', recovering: 'ps-0' }), 'ps-1@3/during-recovery:ps-0')
+  t.equal(met({ step: 30, during: 'recovery', recovering: 'ps-1' }), undefined)
 })
