@@ -84,7 +84,7 @@ export class JobModel {
       this.#slices.push(
         slices
           .filter(slice => slice.variable === i)
-          .map(slice => ({ ...slice, variable: first + slice.variable })),
+          .map(({ offset, length, shard }) => ({ variable: first + i, offset, length, shard })),
       )
     }
     const variables = spec.variables.map(({ name, trainable }) => {

@@ -94,20 +94,25 @@ export function imbalance(elements: readonly number[]): number {
  */
 function trainableBorders(sizes: readonly number[], used: readonly number[]): number[] {
   const edges = [0]
-  for (const size of sizes) edges.push(edges.at(-1)! + size)
-  const trainable = edges.at(-1)!
+  let trainable = 0
+  for (const size of sizes) {
+    trainable += size
+    edges.push(trainable)
+  }
   const level = waterLevel(used, trainable)
   const snap = Math.min(
     MAX_SNAP_ELEMENTS,
     Math.floor(((sum(used) + trainable) / used.length) * MAX_SNAP_SHARE),
   )
   const borders = [0]
+  let last = 0
   let ideal = 0
   for (const before of used.slice(0, -1)) {
     ideal += Math.max(0, level - before)
     const edge = nearest(edges, ideal)
     const border = Math.abs(edge - ideal) <= snap ? edge : blockWithin(edges, ideal)
-    borders.push(Math.max(borders.at(-1)!, border))
+    last = Math.max(last, border)
+    borders.push(last)
   }
   return [...borders, trainable]
 }
@@ -116,12 +121,13 @@ function trainableBorders(sizes: readonly number[], used: readonly number[]): nu
 function waterLevel(used: readonly number[], more: number): number {
   const heights = [...used].sort((a, b) => a - b)
   let poured = 0
+  const highest = Math.max(...heights)
   for (let shards = 1; shards < heights.length; shards++) {
     const next = poured + (heights[shards]! - heights[shards - 1]!) * shards
     if (next >= more) return heights[shards - 1]! + (more - poured) / shards
     poured = next
   }
-  return heights.at(-1)! + (more - poured) / heights.length
+  return highest + (more - poured) / heights.length
 }
 
 /** The border of a block, within the variable that the cut is in, that is nearest to the cut; or the variable's end. */

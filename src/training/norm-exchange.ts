@@ -74,5 +74,5 @@ export class NormExchange {
 }
 
 function keyOf(rank: number | null, step: number): string {
-  return `${rank}/${step}`
+  return `${rank ?? 'all'}/${step}`
 }

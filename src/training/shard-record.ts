@@ -1,4 +1,4 @@
-import { Journal, type EpochLog, type JournalEntry, type JournalImage } from './journal.js'
+import type { EpochLog, Journal, JournalEntry, JournalImage } from './journal.js'
 import { sameBits } from './same-bits.js'
 
 /** How a step that was made again compares with what it gave before. */

@@ -1,4 +1,4 @@
-import { introducedSlices, JobModel } from './job-model.js'
+import { introducedSlices, type JobModel } from './job-model.js'
 import type { Slice } from './layout.js'
 import { slotsOf } from './optimizer.js'
 import { slotKind, WEIGHTS_KIND, type TensorInterval } from './snapshot.js'

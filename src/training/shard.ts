@@ -322,9 +322,13 @@ export class Shard {
 
   /** A copy of the newest version: weights and slots. */
   tensors(): SnapshotTensor[] {
-    return this.#core.model
-      .tensors(this.version)
-      .map(tensor => ({ ...tensor, values: Float32Array.from(tensor.values) }))
+    return this.#core.model.tensors(this.version).map(({ variable, kind, shape, offset, values }) => ({
+      variable,
+      kind,
+      shape,
+      offset,
+      values: Float32Array.from(values),
+    }))
   }
 
   /** Where each rank's time went, over all its incarnations of this generation. */

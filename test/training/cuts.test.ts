@@ -43,7 +43,7 @@ function trainedTo(
 
 t.test(
   'cuts: whatever is restored, whenever, wherever, onto any number of shards, goes on bit-equal',
-  async t => {
+  async () => {
     const undisturbed = new ShardCluster({ ...OPTIONS, shards: 1 })
     undisturbed.train(STEPS)
     const expected = JSON.stringify(all(undisturbed))
@@ -151,7 +151,7 @@ t.test('a cut that is asked for happens two steps later, on all shards at once',
   }
 })
 
-t.test('a cut that is asked for: deaths on the way to it change nothing', async t => {
+t.test('a cut that is asked for: deaths on the way to it change nothing', async () => {
   const move = fc.record({
     rank: fc.nat(1),
     shard: fc.nat(1),
