@@ -1,0 +1,50 @@
+// A thread that stands for a worker of which only the exchange is left: its gradients lie ready in arrays that are
+// used again, and new weights are copied out into arrays of its own.
+
+import { parentPort, workerData } from 'node:worker_threads'
+import { RankExchange, type Attachment, type ModelPart } from 'troupe/training'
+
+export interface RankData {
+  readonly spec: ModelPart
+  readonly region: SharedArrayBuffer
+  readonly servers: readonly Attachment[]
+}
+
+/** Steps to make, from the first to the last but one. */
+export interface MakeSteps {
+  readonly from: number
+  readonly to: number
+}
+
+const { spec, region, servers } = workerData as RankData
+const exchange = new RankExchange({ region, shards: servers.length, staleness: 0 })
+exchange.addPart(spec, servers)
+const slices = exchange.slices(0)
+const arrays = spec.variables.map(({ shape }) => {
+  const elements = shape.reduce((a, b) => a * b, 1)
+  return {
+    gradient: Float32Array.from({ length: elements }, (_, i) => Math.sin(i) / 100),
+    weights: new Float32Array(elements),
+  }
+})
+
+function makeSteps({ from, to }: MakeSteps): void {
+  for (let step = from; step < to; step++) {
+    for (const [v, { gradient }] of arrays.entries()) {
+      for (const { offset, length, target } of slices[v]!)
+        target.set(gradient.subarray(offset, offset + length))
+    }
+    exchange.push({ step, part: 0, rows: 32 }, [0])
+    exchange.wait(step + 1)
+    exchange.pull(0, step + 1)
+    for (const [v, { weights }] of arrays.entries()) {
+      for (const { offset, pulled } of slices[v]!) weights.set(pulled, offset)
+    }
+  }
+}
+
+parentPort!.on('message', (steps: MakeSteps) => {
+  makeSteps(steps)
+  // Something of what came, so that whoever asks sees that it did.
+  parentPort!.postMessage(arrays.map(({ weights }) => weights[weights.length - 1]!))
+})
