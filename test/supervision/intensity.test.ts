@@ -117,6 +117,16 @@ t.test('a kill counts; after progress it does not: preemption is no bug', async 
   }
 })
 
+t.test('a blameless kill counts as no failure', async t => {
+  const { child, troupe, restarts } = await pair(t, { maxRestarts: 1 })
+  for (let k = 1; k <= 5; k++) {
+    t.equal(troupe.kill(child, { blameless: true }), true)
+    t.equal(await child.ask.count(), 0)
+  }
+  t.same(restarts(), [0, 5])
+  t.equal(troupe.kill(troupe.lookup(Subject, '/p/nobody')), false)
+})
+
 t.test('a failure counts whatever progress there was', async t => {
   const { child, restarts } = await pair(t, { maxRestarts: 1 })
   await child.ask.progress()

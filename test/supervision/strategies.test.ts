@@ -191,11 +191,16 @@ t.test('a spawn that is under way while its group restarts resolves once the chi
 
 onBoth(
   t,
-  'permanent children always start again, transient ones unless they stop, temporary ones never',
+  'permanent children always start again, transient ones unless they stop, failover ones when killed, temporary ones never',
   async (t, isolation) => {
-    const kinds = ['permanent', 'transient', 'temporary'] as const
+    const kinds = ['permanent', 'transient', 'failover', 'temporary'] as const
     const ends = ['stops', 'fails', 'is killed'] as const
-    const expected = { permanent: ends, transient: ['fails', 'is killed'], temporary: [] } as const
+    const expected = {
+      permanent: ends,
+      transient: ['fails', 'is killed'],
+      failover: ['is killed'],
+      temporary: [],
+    } as const
     const staged = await family(t, OneForOne, [])
     const { parent, troupe } = staged
     await Promise.all(
