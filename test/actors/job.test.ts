@@ -149,7 +149,9 @@ t.test('killed workers come back, and nothing else changes', async t => {
 })
 
 t.test("the job's actors send nothing but what travels: strict payloads change no bit", async t => {
-  const strict = await runTiny({ kills: ['worker-0@9'] }, undefined, { strictPayloads: true })
+  const strict = await runTiny({ kills: ['worker-0@9'], spareThreads: 1 }, undefined, {
+    strictPayloads: true,
+  })
   same(t, strict, clean, 'strict')
   t.equal(strict.done.restarts, 1)
 })
@@ -304,6 +306,7 @@ t.test('bad options are refused before anything runs', async t => {
     ['workers', 0],
     ['parameterServers', 1.5],
     ['seed', -1],
+    ['spareThreads', -1],
   ] as const) {
     await t.rejects(runJob(troupe, odd, { module: ODD, [option]: value }), {
       code: 'ERR_INVALID_OPTION',
