@@ -50,6 +50,7 @@ export interface DriverResult {
   readonly hash: string
   /** [rows, loss, metrics…] of each step. */
   readonly history: number[][]
+  readonly closed: readonly ClosedStep[]
   readonly results: unknown[]
   readonly notices: { rank: number; notice: ProgramNotice }[]
   /** Kills that happened. */
@@ -60,7 +61,7 @@ export interface DriverResult {
 }
 
 /** Of programs that train nothing. */
-const NOTHING = { hash: '', history: [], fired: [], refused: [], slots: {}, phases: [] }
+const NOTHING = { hash: '', history: [], closed: [], fired: [], refused: [], slots: {}, phases: [] }
 
 export async function drive(options: DriverOptions): Promise<DriverResult> {
   const driver = new Driver(options)
@@ -121,6 +122,7 @@ class Driver {
     return {
       hash: weightsSha256(variables, assemble(variables, tensors, WEIGHTS_KIND)),
       history: this.#closed.map(({ rows, outputs }) => [rows, ...outputs]),
+      closed: this.#closed,
       results,
       notices: this.#notices,
       fired: [...this.#fired],

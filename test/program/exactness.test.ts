@@ -54,3 +54,25 @@ t.test('it does not matter whether, when and between which pushes workers die', 
     )
   }
 })
+
+t.test('ranks that may be apart: each makes each of its steps once, whoever dies', async t => {
+  const kills = ['worker-1@1', 'worker-1@10/after-push:ps-0', 'worker-0@13', 'worker-0@21/after-push:ps-1']
+  for (const staleness of [2, Infinity]) {
+    const got = await drive({ module: tiny, workers: 2, shards: 2, staleness, kills })
+    t.strictSame([...got.fired].sort(), [...kills].sort(), 'every kill hit its phase')
+    for (const rank of [0, 1]) {
+      const own = got.closed.filter(step => step.rank === rank)
+      t.strictSame(
+        own.map(({ step }) => step),
+        Array.from({ length: STEPS }, (_, step) => step),
+        `staleness ${staleness}, rank ${rank}: every step, in order, once`,
+      )
+      t.equal(
+        own.reduce((sum, { rows }) => sum + rows, 0),
+        3 * (rank === 0 ? 49 : 48),
+        'every row of its plan once an epoch',
+      )
+      t.ok(own.every(({ outputs }) => Number.isFinite(outputs[0])), 'its own loss')
+    }
+  }
+})

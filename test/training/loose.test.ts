@@ -43,6 +43,8 @@ class Play {
       cluster.ranks[rank]!.region.markExited()
       me.step = cluster.enlist(rank)
       me.done = new Set()
+      const { steps } = cluster.shards[0]!.journal(rank, me.step)
+      if (steps !== me.step) throw new Error(`a successor at step ${me.step} replays ${steps}`)
     } else this.#push(rank, shard)
     this.#lower()
   }
