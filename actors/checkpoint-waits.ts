@@ -1,16 +1,23 @@
-import { TroupeError, type DeferredReply } from 'troupe'
+import { TroupeError, type ActorContext, type DeferredReply } from 'troupe'
+
+/** From one order for a cut that a program waits for to the next. */
+const CUT_AGAIN_MS = 1000
 
 /** Who waits for a checkpoint of a version, or a later one. */
 export class CheckpointWaits {
+  readonly #ctx: ActorContext
+  readonly #cut: (version: number) => void
   #waits: { readonly version: number; readonly reply: DeferredReply<null> }[] = []
 
-  /** The newest version that somebody waits for; undefined if nobody does. */
-  get wanted(): number | undefined {
-    return this.#waits.at(-1)?.version
+  /** @param cut orders a cut of the version */
+  constructor(ctx: ActorContext, cut: (version: number) => void) {
+    this.#ctx = ctx
+    this.#cut = cut
   }
 
   add(version: number, reply: DeferredReply<null>): void {
     this.#waits.push({ version, reply })
+    this.#order()
   }
 
   /** A checkpoint of this version was written. */
@@ -29,6 +36,14 @@ export class CheckpointWaits {
   /** Whoever waits belongs to a generation that is gone, and has ended with it. */
   clear(): void {
     this.#waits = []
+  }
+
+  /** Until it is written: a cut is lost where a server has no memory left for it, or with its writer. */
+  #order(): void {
+    const last = this.#waits.at(-1)
+    if (last === undefined) return
+    this.#cut(last.version)
+    this.#ctx.after(CUT_AGAIN_MS, () => this.#order())
   }
 
   #settle(version: number, settle: (reply: DeferredReply<null>) => void): void {

@@ -15,15 +15,22 @@ export interface FinalState {
 /**
  * Digests of weights and slots: the same for any number of servers.
  *
- * @param keeps whether checkpoints stay when the job has ended
+ * @param last where checkpoints stay when the job has ended: the version of the last one
  */
-export async function finalState({ servers, checkpointer }: JobCrew, keeps: boolean): Promise<FinalState> {
+export async function finalState(
+  { servers, checkpointer }: JobCrew,
+  last: { readonly generation: number; readonly version: number } | undefined,
+): Promise<FinalState> {
+  // Handed to the checkpointer before the servers answer, and before it is asked below.
+  if (last !== undefined && last.version > 0) {
+    for (const server of servers) server.tell.cutNow(last.generation, last.version)
+  }
   const phases = await servers[0]!.ask.phases()
   const parts = await Promise.all(servers.map(async server => server.ask.weights()))
   const variables = parts[0]?.variables ?? []
   const tensors = parts.flatMap(part => part?.tensors ?? [])
   const kinds = [...new Set(tensors.map(({ kind }) => kind))].filter(kind => kind !== WEIGHTS_KIND).sort()
-  const newest = keeps ? await checkpointer.ask.with(PATIENT).newest() : null
+  const newest = last !== undefined ? await checkpointer.ask.with(PATIENT).newest() : null
   const slots = createHash('sha256')
   for (const kind of kinds) {
     const held = new Set(tensors.filter(tensor => tensor.kind === kind).map(({ variable }) => variable))

@@ -12,6 +12,7 @@ import type { ClosedStep, PhaseTimes } from 'troupe/training'
 import { serverName, workerName, type JobSpec, type ResumePoint } from './job-spec.js'
 
 type Ready = Extract<ProgramNotice, { tell: 'ready' }>
+type Live = Extract<ProgramNotice, { tell: 'live' }>
 
 /** What is known at the end. */
 export interface JobOutcome {
@@ -28,6 +29,8 @@ interface Down {
   readonly reason: string
   /** Steps that every server had closed. */
   readonly steps: number
+  /** When the successor's program had TensorFlow at hand. */
+  respawnedAtMs?: number
 }
 
 /** What the actors said and nobody can be asked for again: plain data, for the successor of who keeps it. */
@@ -122,6 +125,7 @@ export class JobProgress {
       case 'ready':
         this.#compareFingerprint(rank, notice.fingerprint)
         this.#state.ready ??= notice
+        this.#respawned(workerName(rank), now)
         if (rank === 0) this.#state.extents = []
         return []
       case 'extent':
@@ -131,7 +135,7 @@ export class JobProgress {
         if (notice.index === 0) this.#state.rowsPerEpoch = notice.rows
         return []
       case 'live':
-        return this.#live(rank, notice.step, now)
+        return this.#live(rank, notice, now)
       case 'epoch':
         return this.#epochEnd(notice)
       case 'log':
@@ -148,7 +152,7 @@ export class JobProgress {
   }
 
   /** A program's first step of its own begins. */
-  #live(rank: number, step: number, now: number): JobEvent[] {
+  #live(rank: number, { step, replayMs }: Live, now: number): JobEvent[] {
     const state = this.#state
     state.firstStepAtMs ??= now
     const events: JobEvent[] = []
@@ -156,7 +160,7 @@ export class JobProgress {
       state.announced = true
       events.push(this.#started(), ...this.#report(now))
     }
-    events.push(...this.back(workerName(rank), step, step, now))
+    events.push(...this.back(workerName(rank), step, step, now, replayMs))
     // The servers were ready before; now everybody goes on with them.
     const servers = rank === 0 ? this.#spec.parameterServers : 0
     for (let shard = 0; shard < servers; shard++) {
@@ -165,21 +169,43 @@ export class JobProgress {
     return events
   }
 
+  #respawned(actor: string, now: number): void {
+    const down = this.#state.down[actor]
+    if (down !== undefined) down.respawnedAtMs = now
+  }
+
   /**
    * An actor works again.
    *
    * @param step steps made before the first one with it
    * @param replayed how many of them its program was taken through
+   * @param replayMs how long that took; null for an actor without a program
    */
-  back(actor: string, step: number, replayed: number, now: number): JobEvent[] {
+  back(
+    actor: string,
+    step: number,
+    replayed: number,
+    now: number,
+    replayMs: number | null = null,
+  ): JobEvent[] {
     const down = this.#state.down[actor]
     if (down === undefined) return []
     delete this.#state.down[actor]
     const seconds = (now - down.atMs) / 1000
     const recomputedSteps = actor.startsWith('ps-') ? Math.max(0, down.steps - step) : 0
-    const { reason } = down
+    const { reason, atMs, respawnedAtMs } = down
     return [
-      { event: 'restored', actor, reason, step: step + 1, replayedSteps: replayed, recomputedSteps, seconds },
+      {
+        event: 'restored',
+        actor,
+        reason,
+        step: step + 1,
+        replayedSteps: replayed,
+        recomputedSteps,
+        seconds,
+        respawnSeconds: respawnedAtMs === undefined ? null : (respawnedAtMs - atMs) / 1000,
+        replaySeconds: replayMs === null ? null : replayMs / 1000,
+      },
     ]
   }
 

@@ -26,6 +26,8 @@ import { finalState } from './job-outcome.js'
 import { JobProgress } from './job-progress.js'
 import { JobRecords } from './job-records.js'
 import { checkUnused, findResumePoint } from './job-resume.js'
+import { JobStop } from './job-stop.js'
+import { ServerRoll } from './server-roll.js'
 import {
   CHECKPOINTER,
   FIRST_GENERATION,
@@ -41,15 +43,6 @@ import { RecoveryPatience } from './recovery-patience.js'
 
 /** Events that wait for the job's handle; it reads them as they come. */
 const MAX_EVENTS = 10_000
-
-/** How long programs may take to heed `ctx.signal` before they are ended. */
-const ABORT_GRACE_MS = 250
-
-/** How long a job that is stopped may take for its last checkpoint. */
-const LAST_CHECKPOINT_MS = 10_000
-
-/** From one order for a cut that a program waits for to the next. */
-const CUT_AGAIN_MS = 1000
 
 /**
  * Runs a job: starts its servers, feeder, checkpointer and workers, starts failed ones again, takes everybody back to
@@ -67,23 +60,22 @@ export class JobSupervisor extends Actor {
   readonly #files: CheckpointFiles
   readonly #events: EventDesk<JobEvent>
   readonly #faults: FaultPoints
-  readonly #waits = new CheckpointWaits()
+  readonly #waits = new CheckpointWaits(this.ctx, version => {
+    for (const server of this.#known.servers) server.tell.cutNow(this.#generation, version)
+  })
   #progress: JobProgress
   #crew: JobCrew | undefined
   #resume: ResumePoint | null = null
   #generation = FIRST_GENERATION
   #results = new Map<number, unknown>()
-  /** Incarnations of servers that hold what they should. */
-  readonly #restored = new Map<number, number>()
+  readonly #roll = new ServerRoll()
   /** Until everybody is where they should be. */
   #recovering = true
   readonly #patience = new RecoveryPatience()
-  /** Incarnations of servers that came without what they should hold. */
-  readonly #lost = new Map<number, number>()
   /** Workers are not started again until everything stands at one step. */
   #rollingBack = false
   #newest: WrittenCheckpoint | CheckpointRef | null = null
-  #stopping: 'no' | 'after-checkpoint' | 'now' = 'no'
+  readonly #stop: JobStop
 
   constructor(
     @inject(Args) spec: JobSpec,
@@ -100,6 +92,13 @@ export class JobSupervisor extends Actor {
     )
     this.#progress = new JobProgress(spec, null, this.ctx.clock.monotonic())
     this.#faults = new FaultPoints(this.ctx, spec, this.ctx.selfAs(JobSupervisor))
+    this.#stop = new JobStop(this.ctx, {
+      checkpoint: () => this.#lastCut(),
+      abort: () => {
+        for (const worker of this.#known.workers) worker.tell.abort()
+      },
+      warn: message => this.#warn(message),
+    })
   }
 
   override async onStart(cause: StartCause): Promise<void> {
@@ -144,26 +143,8 @@ export class JobSupervisor extends Actor {
     return reply
   }
 
-  /** Stops the job: after a last checkpoint if they are kept, and a moment in which programs may heed `ctx.signal`. */
   @handles() windDown(): void {
-    if (this.#stopping !== 'no') return
-    const { temporary } = this.#spec.checkpoints
-    if (
-      temporary ||
-      this.#recovering ||
-      this.#results.size > 0 ||
-      this.#progress.steps === this.#newest?.step
-    ) {
-      this.#stopNow()
-      return
-    }
-    this.#stopping = 'after-checkpoint'
-    this.#known.servers[0]!.tell.cutSoon(this.#generation)
-    this.ctx.after(LAST_CHECKPOINT_MS, () => {
-      if (this.#stopping !== 'after-checkpoint') return
-      this.#warn(`no last checkpoint: none was written within ${LAST_CHECKPOINT_MS} ms`)
-      this.#stopNow()
-    })
+    this.#stop.begin()
   }
 
   // told by workers
@@ -180,10 +161,7 @@ export class JobSupervisor extends Actor {
     const reply = this.ctx.deferReply<null>()
     if (generation !== this.#generation) return reply
     if ((this.#newest?.step ?? -1) >= version) reply.resolve(null)
-    else {
-      this.#waits.add(version, reply)
-      this.#cutWanted()
-    }
+    else this.#waits.add(version, reply)
     return reply
   }
 
@@ -228,8 +206,8 @@ export class JobSupervisor extends Actor {
   @handles() serverLost(shard: number, incarnation: number, reason: DeathReason): void {
     const name = serverName(shard)
     if (reason.kind !== 'failed' && !this.#progress.expected(name)) this.#failed(name, reason.kind, null)
-    this.#lost.set(shard, incarnation)
-    if (!this.#recovering && this.#isLacking()) this.#recover(this.#rollBack())
+    this.#roll.came(shard, incarnation)
+    if (!this.#recovering && this.#roll.isLacking) this.#recover(this.#rollBack())
   }
 
   @handles() async stepClosed(generation: number, shard: number, step: ClosedStep): Promise<void> {
@@ -252,19 +230,18 @@ export class JobSupervisor extends Actor {
   @handles() checkpointed(checkpoint: WrittenCheckpoint): void {
     if (checkpoint.generation !== this.#generation) return
     this.#waits.written(checkpoint.step)
-    const { generation, step, path, bytes, seconds } = checkpoint
-    this.#newest = checkpoint
+    const { generation, step, path, bytes, seconds } = (this.#newest = checkpoint)
     this.#progress.kept(step)
     if (!this.#spec.checkpoints.temporary) {
       this.#emit({ event: 'checkpoint', step, generation, path, bytes, seconds })
     }
-    if (this.#stopping === 'after-checkpoint') this.#stopNow()
+    this.#stop.checkpointed()
   }
 
   @handles() checkpointFailed(step: number, error: unknown): void {
     this.#waits.failed(step, error)
     this.#warn(`no checkpoint of step ${step}: ${rootCause(error)}`)
-    if (this.#stopping === 'after-checkpoint') this.#stopNow()
+    this.#stop.checkpointed()
   }
 
   // told by chaos
@@ -273,14 +250,6 @@ export class JobSupervisor extends Actor {
   @handles() struck(kill: KillSpec, step: number): void {
     this.#progress.expect(kill.actor)
     this.#failed(kill.actor, 'killed', kill.text, Number.isFinite(step) ? step : undefined)
-  }
-
-  /** Until it is written: a cut is lost where a server has no memory left for it, or with its writer. */
-  #cutWanted(): void {
-    const { wanted } = this.#waits
-    if (wanted === undefined) return
-    for (const server of this.#known.servers) server.tell.cutNow(this.#generation, wanted)
-    this.ctx.after(CUT_AGAIN_MS, () => this.#cutWanted())
   }
 
   // recovery
@@ -305,7 +274,7 @@ export class JobSupervisor extends Actor {
     const states = await crew.states()
     const consistent = states.every(({ generation }) => generation === this.#generation)
     if (this.#rollingBack || !consistent) return this.#rollBack()
-    for (const [shard, { incarnation }] of states.entries()) this.#restored.set(shard, incarnation)
+    this.#roll.hold(states)
     const closed = states.map(({ step }) => step)
     const from = Math.min(this.#progress.told, this.#newest?.step ?? 0)
     const steps = await crew.servers[0]!.ask.with(PATIENT).steps(this.#generation, from)
@@ -326,7 +295,7 @@ export class JobSupervisor extends Actor {
     this.#rollingBack = true
     this.#waits.clear()
     this.#results.clear()
-    this.#restored.clear()
+    this.#roll.clear()
     this.#progress.expectNoWorkers()
     await this.#write()
     await crew.stopWorkers()
@@ -342,8 +311,7 @@ export class JobSupervisor extends Actor {
   }
 
   async #restore(checkpoint: CheckpointRef | null, recovery: boolean): Promise<void> {
-    const states = await this.#known.restore(this.#generation, checkpoint, recovery)
-    for (const [shard, { incarnation }] of states.entries()) this.#restored.set(shard, incarnation)
+    this.#roll.hold(await this.#known.restore(this.#generation, checkpoint, recovery))
   }
 
   /** One at a time; what is lost meanwhile makes it begin again. */
@@ -355,7 +323,7 @@ export class JobSupervisor extends Actor {
       () => {
         this.#recovering = false
         this.#patience.recovered()
-        if (this.#isLacking()) again()
+        if (this.#roll.isLacking) again()
         else if (this.#results.size === this.#spec.workers) this.#finish()
       },
       error => {
@@ -367,17 +335,14 @@ export class JobSupervisor extends Actor {
     )
   }
 
-  /** Did a server start after it was told last what it should hold? */
-  #isLacking(): boolean {
-    return [...this.#lost].some(([shard, incarnation]) => incarnation > (this.#restored.get(shard) ?? 0))
-  }
-
   // the end
 
   #finish(): void {
     const generation = this.#generation
+    const { temporary } = this.#spec.checkpoints
+    const last = temporary ? undefined : { generation, version: this.#progress.steps }
     this.ctx.pipeToSelf(
-      Promise.all([finalState(this.#known, !this.#spec.checkpoints.temporary), this.#faults.left()]),
+      Promise.all([finalState(this.#known, last), this.#faults.left()]),
       ([state, left]) => {
         if (generation !== this.#generation || this.#recovering) return
         for (const { text } of left) this.#warn(`the kill ${text} never happened: the job ended before`)
@@ -392,10 +357,12 @@ export class JobSupervisor extends Actor {
     )
   }
 
-  #stopNow(): void {
-    this.#stopping = 'now'
-    for (const worker of this.#known.workers) worker.tell.abort()
-    this.ctx.after(ABORT_GRACE_MS, () => this.ctx.stopSelf())
+  /** As the job stops; false where they are not kept, or nothing is to be kept. */
+  #lastCut(): boolean {
+    const [{ temporary }, { steps }] = [this.#spec.checkpoints, this.#progress]
+    if (temporary || this.#recovering || this.#results.size > 0 || steps === this.#newest?.step) return false
+    this.#known.servers[0]!.tell.cutSoon(this.#generation)
+    return true
   }
 
   // telling
