@@ -118,7 +118,13 @@ function saved(directory: string): [string, Buffer] {
 }
 
 t.test('fitDataset: a tf.data pipeline of the program, dealt among the workers', async t => {
-  const kills = ['worker-0@1', 'worker-1@8', 'worker-0@8/during-validation', 'worker-1@14/after-push:ps-0']
+  const kills = [
+    'worker-0@1',
+    'worker-1@8',
+    'worker-0@8/during-validation',
+    'worker-0@16',
+    'worker-1@20/after-push:ps-0',
+  ]
   const clean = await cleanAndKilled(t, 'dataset', kills)
   const [chief] = clean.results as Seen[]
   // 83 rows in batches of 6: 14 of them, the last of 5; dealt to two workers.
@@ -129,7 +135,12 @@ t.test('fitDataset: a tf.data pipeline of the program, dealt among the workers',
 t.test('trainOnBatch and minimize loops', async t => {
   await Promise.all([
     t.test('trainOnBatch', async t => {
-      const kills = ['worker-0@2', 'worker-0@6/during-validation', 'worker-1@10/after-push:ps-0']
+      const kills = [
+        'worker-0@2',
+        'worker-0@6/during-validation',
+        'worker-1@10/after-push:ps-0',
+        'worker-0@12',
+      ]
       const clean = await cleanAndKilled(t, 'batch', kills)
       const [chief, other] = clean.results as { losses: number[]; figures: number[] }[]
       t.strictSame(chief!.losses, other!.losses, 'losses are of all workers')
