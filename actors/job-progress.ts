@@ -9,9 +9,9 @@ import {
   type ProgramNotice,
 } from 'troupe'
 import type { ClosedStep, PhaseTimes } from 'troupe/training'
+import { beginning, type ProgressState } from './progress-state.js'
 import { serverName, workerName, type JobSpec, type ResumePoint } from './job-spec.js'
 
-type Ready = Extract<ProgramNotice, { tell: 'ready' }>
 type Live = Extract<ProgramNotice, { tell: 'live' }>
 
 /** What is known at the end. */
@@ -21,40 +21,6 @@ export interface JobOutcome {
   readonly slotsSha256: string
   readonly phases: readonly PhaseTimes[]
   readonly checkpoint: string | null
-}
-
-/** An actor that is down. */
-interface Down {
-  readonly atMs: number
-  readonly reason: string
-  /** Steps that every server had closed. */
-  readonly steps: number
-  /** When the successor's program had TensorFlow at hand. */
-  respawnedAtMs?: number
-}
-
-/** What the actors said and nobody can be asked for again: plain data, for the successor of who keeps it. */
-export interface ProgressState {
-  startedAtMs: number
-  firstStepAtMs: number | null
-  ready: Ready | null
-  announced: boolean
-  /** Of each training call of the chief's present incarnation. */
-  extents: { readonly epochs: number; readonly stepsPerEpoch: number }[]
-  rowsPerEpoch: number | null
-  /** By part of the model: names of what a step returns. */
-  outputs: (readonly string[])[]
-  /** Steps made when the last epoch ended that was told of. */
-  epochsAt: number
-  restarts: number
-  down: Record<string, Down>
-  /** By actor: kills that were told of and whose restart was not. */
-  expected: Record<string, number>
-  exactNote: string | null
-  /** Steps that were told of. */
-  told: number
-  /** Rows of those that were made in this run. */
-  rows: number
 }
 
 /** Turns what a job's actors report into its events. Times are the caller's monotonic milliseconds. */
@@ -76,22 +42,7 @@ export class JobProgress {
     this.#resume = resume
     this.#resumedFrom = resume?.path ?? ''
     const first = resume?.step ?? 0
-    this.#state = state ?? {
-      startedAtMs: now,
-      firstStepAtMs: null,
-      ready: null,
-      announced: false,
-      extents: [],
-      rowsPerEpoch: null,
-      outputs: [],
-      epochsAt: first,
-      restarts: 0,
-      down: {},
-      expected: {},
-      exactNote: resume?.inexact ?? null,
-      told: first,
-      rows: 0,
-    }
+    this.#state = state ?? beginning(first, now, resume?.inexact ?? null)
     this.#closed = new Array<number>(spec.parameterServers).fill(first)
     this.#lastStepAtMs = now
   }

@@ -1,6 +1,6 @@
 import { token, type Token } from 'troupe'
 import { container } from 'tsyringe'
-import type { ProgressState } from './job-progress.js'
+import type { ProgressState } from './progress-state.js'
 import type { ResumePoint } from './job-spec.js'
 
 /** What must outlive a job's supervisor beside what the job's other actors know: small, plain data. */

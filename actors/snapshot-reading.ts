@@ -29,8 +29,12 @@ export async function readSnapshot(
   const pieces = shard
     .restoreNeeds(state)
     .filter(({ length }) => length > 0)
-    .map(({ length, ...piece }) => ({ ...piece, values: new Float32Array(length) }))
+    .map(({ variable, kind, shape, offset, length }) => {
+      return { variable, kind, shape, offset, values: new Float32Array(length) }
+    })
   // Hashed while it is read: the lengths were enough before.
-  await checkpoint.load(pieces.map(({ values, ...piece }) => ({ ...piece, into: values })))
+  await checkpoint.load(
+    pieces.map(({ variable, kind, offset, values }) => ({ variable, kind, offset, into: values })),
+  )
   return { state, pieces }
 }
