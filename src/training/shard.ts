@@ -10,47 +10,14 @@ import { LooseCloser } from './loose-closer.js'
 import type { ModelPart } from './model-spec.js'
 import type { NormSums } from './norm-exchange.js'
 import type { RefusedPush } from './push-desk.js'
-import { ShardCore, type ClosedStep, type ShardOptions } from './shard-core.js'
+import { ShardCore, type ShardOptions } from './shard-core.js'
+import type { Enlisted, ShardCut, ShardScan } from './shard-scan.js'
 import { shardTensors } from './shard-tensors.js'
 import { SnapshotBuffers } from './snapshot-buffers.js'
 import type { SnapshotTensor, TensorInterval } from './snapshot.js'
 import type { PhaseTimes } from './step-phase.js'
 import type { StepCloser } from './step-closer.js'
 import type { TrainingState } from './training-state.js'
-
-/** What a worker is told when it enlists. */
-export interface Enlisted {
-  /** The step that this shard expects of its rank next. */
-  readonly next: number
-  /** Parts of the model that the shard has: for those it needs no initial values. */
-  readonly parts: number
-}
-
-/** What one look at the regions brought. */
-export interface ShardScan {
-  readonly closed: readonly ClosedStep[]
-  /** Pushes that were not applied. */
-  readonly refused: readonly RefusedPush[]
-  /** For every other shard. */
-  readonly norms: readonly NormSums[]
-  readonly cuts: readonly ShardCut[]
-  /** Versions that were due to be cut while both snapshots were in use. */
-  readonly skipped: readonly number[]
-}
-
-/** A shard's part of a cut: plain data. */
-export interface ShardCut {
-  readonly generation: number
-  readonly version: number
-  readonly shard: number
-  readonly shards: number
-  /** Weights and slots, in shared memory that stays as it is until {@link Shard.releaseCut}. */
-  readonly tensors: readonly SnapshotTensor[]
-  /** What belongs to the cut beside; from shard 0 alone. */
-  readonly state: TrainingState | null
-  /** In the modes beside exact mode: what workers have stopped for, to be given to {@link Shard.lowerMarker}. */
-  readonly marker: number
-}
 
 /**
  * A parameter server's part of the training, without its surroundings: takes pushes from the workers' regions,
@@ -265,7 +232,8 @@ export class Shard {
    * version of the old one ends; everything that belongs to it is refused from now on.
    *
    * @param pieces of any number of shards; they must hold all of {@link restoreNeeds}
-   * @throws ERR_STALE_GENERATION if the generation is not newer, unless nothing happened in this one; ERR_STATE_LOST
+   * @throws ERR_STALE_GENERATION if the generation is not newer, unless nothing happened in this one; ERR_RESUME when the
+   * snapshot is of other ranks; ERR_STATE_LOST when it lacks something
    */
   restore(generation: number, state: TrainingState, pieces: readonly SnapshotTensor[]): void {
     const old = this.#core
@@ -276,6 +244,7 @@ export class Shard {
         { data: { generation, current: old.generation } },
       )
     }
+    this.#assertFits(state)
     const core = ShardCore.restored(this.options, generation, state, pieces)
     if (!core.loose) core.record.expect(old.record)
     old.area.retire()
@@ -340,6 +309,18 @@ export class Shard {
   retire(): void {
     this.#retired = true
     this.#core.area.retire()
+  }
+
+  /** Rows, randomness and journals belong to ranks: those of another number of them are another job's. */
+  #assertFits({ ranks, staleness }: TrainingState): void {
+    const wanted = this.options
+    if (ranks === wanted.ranks && staleness > 0 === this.#core.loose) return
+    throw new TroupeError(
+      'ERR_RESUME',
+      `the snapshot is of ${ranks} workers with staleness ${staleness}; ` +
+        `the job has ${wanted.ranks} with staleness ${wanted.staleness ?? 0}`,
+      { data: { ranks, staleness } },
+    )
   }
 
   #cut(marker: number): void {

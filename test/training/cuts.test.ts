@@ -221,6 +221,11 @@ t.test('restore: what the snapshot lacks is named', async t => {
     code: 'ERR_STATE_LOST',
     message: /adam-0\/v of variable \w+ in the snapshot lacks the elements/,
   })
+  t.throws(() => shard!.restore(5, { ...state, ranks: 3 }, pieces), {
+    code: 'ERR_RESUME',
+    message: /3 workers/,
+  })
+  t.throws(() => shard!.restore(5, { ...state, staleness: 2 }, pieces), { code: 'ERR_RESUME' })
   t.equal(shard!.version, 0, 'nothing has changed')
 })
 
