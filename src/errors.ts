@@ -82,14 +82,15 @@ export const REMEDIES = {
   ERR_OPTIMIZER: 'use one of the optimizers that the message lists',
   ERR_LAYOUT: 'use more parameter servers',
   ERR_RANKS_DIVERGED:
-    'build the same model, with the same optimizers, on every rank: do not branch on ctx.rank before or between steps',
+    'do the same on every rank, with the same models, optimizers and datasets: do not branch on ctx.rank before or between steps',
   ERR_STALE_GENERATION: 'nothing to do: the job rolled back, and this message belongs to what was dropped',
   ERR_REPLAY_DIVERGED:
     'between steps, let the program depend on step results, data and seeded randomness only; do the rest in ctx.once()',
   ERR_REPLAY_LOOKAHEAD: 'shuffle, batch, filter and prefetch before ctx.dataset(), not behind it',
 
   // program
-  ERR_TRAINING_LOOP: 'train with model.fitDataset() or optimizer.minimize(), one optimizer a job',
+  ERR_TRAINING_LOOP:
+    'make steps with fit, fitDataset, trainOnBatch or optimizer.minimize, on every worker: not within ctx.once or an evaluation',
   ERR_MODEL_FILES: 'see the cause: check the directory, and that it can be read and written',
   ERR_NOT_DETERMINISTIC:
     'let a step depend on weights, data and Math.random only: no clock, no counter of your own, no other state',
