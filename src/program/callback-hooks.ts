@@ -52,7 +52,11 @@ export function hookCallbacks({ tf, session, link, chief }: CallbackParts, rows:
   }
   callbacks.onBatchEnd = async function (batch, logs) {
     // Without it epoch means, and what steers by them, would differ between workers on an odd last batch.
-    if (rows.ofStep !== undefined && logs !== undefined) logs['size'] = rows.ofStep
+    if (rows.ofStep !== undefined && logs !== undefined) {
+      logs['size'] = rows.ofStep
+      // Means are added up as numbers: as tensors they cost more than all else of a step that is replayed.
+      if (ours.has(this)) readLogs(logs)
+    }
     rows.ofStep = undefined
     if (!passedOver(this, session.steps - 1)) await onBatchEnd.call(this, batch, logs)
   }
@@ -68,6 +72,15 @@ export function hookCallbacks({ tf, session, link, chief }: CallbackParts, rows:
   const passedOver = (list: object, step: number): boolean => {
     const known = ours.get(list)
     return known !== undefined && (known.kept !== undefined || session.forgot(step))
+  }
+}
+
+/** Makes numbers of scalars, in place; the scalars are disposed. */
+function readLogs(logs: CallbackLogs): void {
+  for (const [name, value] of Object.entries(logs)) {
+    if (!isTensor(value)) continue
+    logs[name] = value.dataSync()[0]
+    value.dispose()
   }
 }
 

@@ -78,6 +78,10 @@ export interface JobRestored {
   readonly recomputedSteps: number
   /** From the failure to the beginning of that step. */
   readonly seconds: number
+  /** Of a worker, from the failure until its new program had TensorFlow at hand; null for others. */
+  readonly respawnSeconds: number | null
+  /** Of a worker, within `seconds`: for the replayed steps. The rest is its program's beginning, and weights. */
+  readonly replaySeconds: number | null
 }
 
 /** A checkpoint was written. */

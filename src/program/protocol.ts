@@ -122,6 +122,8 @@ export type ProgramNotice =
       readonly step: number
       /** Names of what a step returns. */
       readonly outputs: readonly string[]
+      /** From the first replayed step to this notice; 0 if none was. */
+      readonly replayMs: number
     }
   | { readonly tell: 'epoch'; readonly epoch: number; readonly step: number; readonly logs: Logs }
   | { readonly tell: 'log'; readonly level: JobLogEvent['level']; readonly message: string }

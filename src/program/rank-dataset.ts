@@ -25,6 +25,8 @@ export class RankDataset {
   readonly #yShape: readonly number[]
   readonly #copies: boolean
   #epochs = 0
+  /** Zeros of as many rows as the last placeholder. */
+  #kept: Batch | undefined
   readonly #draws: DrawCount
   /** The batch that the ring brings next, if it was asked for one. */
   #coming: BatchAddress | undefined
@@ -64,6 +66,7 @@ export class RankDataset {
   }
 
   #draw(address: BatchAddress): Batch {
+    this.#forgetZeros()
     const began = this.#session.now()
     const slot = this.#take(address)
     if (!same(slot, address)) {
@@ -99,8 +102,22 @@ export class RankDataset {
     return this.#zeros(Math.max(1, rows))
   }
 
+  /** Clones share their memory with what is kept: zeros are written once, not for each step. */
   #zeros(rows: number): Batch {
-    return { xs: this.#tf.zeros([rows, ...this.#xShape]), ys: this.#tf.zeros([rows, ...this.#yShape]) }
+    let kept = this.#kept
+    if (kept?.xs.shape[0] !== rows) {
+      this.#forgetZeros()
+      const zeros = (shape: readonly number[]): Tfjs.Tensor => this.#tf.keep(this.#tf.zeros([rows, ...shape]))
+      kept = { xs: zeros(this.#xShape), ys: zeros(this.#yShape) }
+      this.#kept = kept
+    }
+    return { xs: kept.xs.clone(), ys: kept.ys.clone() }
+  }
+
+  #forgetZeros(): void {
+    this.#kept?.xs.dispose()
+    this.#kept?.ys.dispose()
+    this.#kept = undefined
   }
 
   #tensor(values: Float32Array, rows: number, shape: readonly number[]): Tfjs.Tensor {

@@ -81,6 +81,8 @@ export class TrainingSession {
   #computing = false
   /** Whether the code that runs is done once in the job, on the chief alone. */
   #withinTask: () => boolean = () => false
+  /** When the first step was replayed. */
+  #replayBegan: number | undefined
   /** Milliseconds, until there is a region to count them in. */
   #waited = 0
   #pushMs = 0
@@ -185,6 +187,7 @@ export class TrainingSession {
 
   #replay({ number, trainee }: JoinedPart): JournalEntry {
     const step = this.#step
+    this.#replayBegan ??= this.now()
     const { steps, first } = this.#spec.journal
     let entry: JournalEntry
     if (step >= steps) {
@@ -281,7 +284,8 @@ export class TrainingSession {
     const { from } = this.#spec
     this.#known.wait(from)
     this.#known.assignAll(from)
-    this.#link.tell({ tell: 'live', step: from, outputs: trainee.outputs })
+    const replayMs = this.#replayBegan === undefined ? 0 : this.now() - this.#replayBegan
+    this.#link.tell({ tell: 'live', step: from, outputs: trainee.outputs, replayMs })
   }
 
   #warnOfForgotten(): void {

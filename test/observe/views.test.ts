@@ -81,6 +81,8 @@ const RESTORED: JobEvent = {
   replayedSteps: 149,
   recomputedSteps: 0,
   seconds: 1.234,
+  respawnSeconds: 0.8,
+  replaySeconds: 0.2,
 }
 
 const DONE: JobDone = {

@@ -214,7 +214,7 @@ export class SyntheticProgram implements Program {
 
   async #goLive(step: number): Promise<void> {
     await this.#wait(step)
-    this.#tell({ tell: 'live', step, outputs: PARTS[partOf(step)]!.outputs })
+    this.#tell({ tell: 'live', step, outputs: PARTS[partOf(step)]!.outputs, replayMs: 0 })
   }
 
   async #replay(step: number): Promise<JournalEntry> {
