@@ -16,6 +16,7 @@ import {
   planLayout,
   SamplePlan,
   shardElements,
+  ShardMemory,
   SnapshotReader,
   type JournalEntry,
   type ModelPart,
@@ -375,4 +376,47 @@ t.test('journal: beyond its bound the oldest epochs keep only their logs', async
     ),
     { numRuns: 300 },
   )
+})
+
+t.test('memory: blocks are zero, on lines of their own, overlap nothing, and are used again', async t => {
+  const memory = new ShardMemory()
+  const held = new Map<number, number>()
+  fc.assert(
+    fc.property(
+      fc.array(fc.record({ bytes: fc.nat(60_000), free: fc.boolean() }), { minLength: 1, maxLength: 40 }),
+      actions => {
+        for (const { bytes, free } of actions) {
+          const [first] = held.keys()
+          if (free && first !== undefined) {
+            memory.free(first)
+            held.delete(first)
+            continue
+          }
+          const offset = memory.allocate(bytes)
+          const block = new Uint8Array(memory.buffer, offset, bytes)
+          if (offset % 64 !== 0) throw new Error('not on a line of its own')
+          if (block.some(byte => byte !== 0)) throw new Error('not zero')
+          for (const [other, length] of held) {
+            if (offset < other + length && other < offset + bytes) throw new Error('blocks overlap')
+          }
+          block.fill(255)
+          held.set(offset, bytes)
+        }
+      },
+    ),
+    { numRuns: 60 },
+  )
+  for (const offset of held.keys()) memory.free(offset)
+  t.equal(memory.usedBytes, 0)
+  t.throws(() => memory.free(64), { code: 'ERR_INTERNAL' })
+  const many = Array.from({ length: 20 }, () => memory.allocate(60_000))
+  const before = memory.buffer.byteLength
+  for (const parity of [0, 1])
+    for (const [i, offset] of many.entries()) if (i % 2 === parity) memory.free(offset)
+  memory.allocate(many.length * 60_000)
+  t.equal(memory.buffer.byteLength, before, 'gaps that touch have become one')
+  t.throws(() => memory.allocate(2 ** 32), {
+    code: 'ERR_LAYOUT',
+    message: /needs \d+ bytes .* at most 4294967296/,
+  })
 })
