@@ -120,10 +120,12 @@ t.test('a program may ask for a checkpoint between two steps, whoever dies of it
   t.match(done, { exact: true, result: { step: 4 }, steps: 8 })
   t.strictSame(
     events.flatMap(event => (event.event === 'checkpoint' ? [event.step] : [])),
-    [0, 4],
+    [0, 4, 8],
+    'the first, the one asked for, the last',
   )
   const [, killed] = await ask('asked-killed', ['supervisor@4/during-checkpoint', 'ps-1@6'])
   t.match(killed, { exact: true, restarts: 2, result: { step: 4 }, weightsSha256: done.weightsSha256 })
+  await rm(join(place, 'asked', 'g0001', 'step-000000008'), { recursive: true })
   const [resumed, again] = await ask('asked', [], true)
   t.match(
     resumed[0],
