@@ -42,13 +42,14 @@ export class JobCrew {
     job: JobSpec,
   ): Promise<JobCrew> {
     const args = { job, supervisor }
+    const { serverIsolation: isolation = 'inline' } = job
     const servers: ActorRef<ParameterServer>[] = []
     for (let shard = 0; shard < job.parameterServers; shard++) {
       const name = serverName(shard)
-      servers.push(await ctx.spawn(ParameterServer, { name, args: { ...args, shard }, ...LEASED }))
+      servers.push(await ctx.spawn(ParameterServer, { name, args: { ...args, shard }, isolation, ...LEASED }))
     }
     const feeder = await ctx.spawn(Feeder, { name: FEEDER, args, ...LEASED })
-    const checkpointer = await ctx.spawn(Checkpointer, { name: CHECKPOINTER, args, ...LEASED })
+    const checkpointer = await ctx.spawn(Checkpointer, { name: CHECKPOINTER, args, isolation, ...LEASED })
     return new JobCrew(ctx, supervisor, job, servers, feeder, checkpointer)
   }
 

@@ -1,4 +1,4 @@
-import type { BackendName, ComputeFingerprint, KillSpec } from 'troupe'
+import type { BackendName, ComputeFingerprint, KillSpec, ServerIsolation } from 'troupe'
 import type { JobFacts } from 'troupe/training'
 
 /** A job as its actors know it: plain data. */
@@ -22,6 +22,8 @@ export interface JobSpec {
   readonly journalMaxSteps?: number
   /** Absent: one from the first failure on. */
   readonly spareThreads?: number
+  /** @default 'inline' */
+  readonly serverIsolation?: ServerIsolation
   readonly checkpoints: CheckpointPlan
 }
 

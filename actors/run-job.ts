@@ -16,6 +16,7 @@ import {
   type JobArgs,
   type JobDefinition,
   type KillSpec,
+  type ServerIsolation,
   type Troupe,
 } from 'troupe'
 import { z } from 'zod'
@@ -56,6 +57,7 @@ export interface RunJobOptions<Args extends object = JobArgs> {
   readonly checkDeterminism?: boolean
   /** Threads kept ready for workers that fail. @default the definition's */
   readonly spareThreads?: number | null
+  readonly serverIsolation?: ServerIsolation
   /** Laid over the definition's. */
   readonly args?: Partial<Args>
   readonly checkpoints?: CheckpointOptions
@@ -129,9 +131,18 @@ async function compileSpec<Args extends object>(
     checkDeterminism: options.checkDeterminism ?? definition.checkDeterminism,
     journalMaxSteps: definition.journalMaxSteps,
     spareThreads: options.spareThreads === undefined ? definition.spareThreads : options.spareThreads,
+    serverIsolation: options.serverIsolation ?? definition.serverIsolation,
     main: definition.main,
   })
-  const { workers, parameterServers, seed, checkDeterminism, journalMaxSteps, spareThreads } = compiled
+  const {
+    workers,
+    parameterServers,
+    seed,
+    checkDeterminism,
+    journalMaxSteps,
+    spareThreads,
+    serverIsolation,
+  } = compiled
   const planned = compiled.kills.map(parseKill)
   for (const kill of planned) checkKill(kill, { workers, parameterServers })
   const checkpoints = await checkpointPlan(options.checkpoints ?? {}, options.resume ?? false)
@@ -148,6 +159,7 @@ async function compileSpec<Args extends object>(
     checkDeterminism,
     journalMaxSteps,
     ...(spareThreads === null ? {} : { spareThreads }),
+    serverIsolation,
     checkpoints,
     ...(backend === undefined ? {} : { backend }),
   }

@@ -95,6 +95,7 @@ export {
   type JobArgs,
   type JobDefinition,
   type JobOptions,
+  type ServerIsolation,
 } from './program/job-definition.js'
 export type { Batch, DatasetOptions, JobContext, JobFence, JobSummary } from './program/job-context.js'
 export type { OptimizerOptions } from './training/optimizer-options.js'

@@ -42,11 +42,18 @@ export interface JobOptions<Args extends object = JobArgs> {
    */
   readonly spareThreads?: number | null
   /**
+   * Where parameter servers and the writing of checkpoints run: `inline`, in the thread of the runtime, which starts
+   * at once; or each in a `thread`, which pays off for models of megabytes. @default 'inline'
+   */
+  readonly serverIsolation?: ServerIsolation
+  /**
    * The program of every worker. What it returns on the chief is the job's result; a number `accuracy` in it is
    * shown in the end.
    */
   readonly main: (args: Args, ctx: JobContext) => unknown
 }
+
+export type ServerIsolation = 'inline' | 'thread'
 
 const MARK = Symbol.for('troupe.job')
 
@@ -64,6 +71,7 @@ const schema = z.strictObject({
   checkDeterminism: z.boolean().default(false),
   journalMaxSteps: z.int().min(1).default(DEFAULT_JOURNAL_MAX_STEPS),
   spareThreads: z.int().min(0).max(MAX_WORKERS).nullable().default(null),
+  serverIsolation: z.enum(['inline', 'thread']).default('inline'),
   main: z.custom<JobOptions['main']>(value => typeof value === 'function', 'it must be a function'),
 })
 

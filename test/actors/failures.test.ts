@@ -124,3 +124,10 @@ t.test('control: without the statistics of BatchNorm the weights differ', async 
   const { done } = await disturbed(['ps-1@8'])
   t.not(done?.weightsSha256, clean.done!.weightsSha256)
 })
+
+t.test('servers and checkpoints in threads of their own: the same', async t => {
+  const kills = ['ps-0@8', 'worker-1@9/after-push:ps-0', 'supervisor@13', 'ps-1@17']
+  const run = await disturbed(kills, { serverIsolation: 'thread' })
+  unharmed(t, run, kills)
+  kept(t, run, ['feeder', 'checkpointer'])
+})
