@@ -10,7 +10,17 @@ import { checkName, integerOption, readCommandLine, runMain } from '../helpers/o
 import { runBench, type Bench, type BenchRun } from './harness.js'
 
 /** Every bench: a module of this folder that exports it as default. */
-const BENCHES = ['actor', 'wire', 'simulation', 'server', 'pushpull', 'feed', 'recovery', 'replay'] as const
+const BENCHES = [
+  'actor',
+  'wire',
+  'simulation',
+  'server',
+  'pushpull',
+  'feed',
+  'checkpoint',
+  'recovery',
+  'replay',
+] as const
 
 const DEFAULT_ROUNDS = 5
 

@@ -16,6 +16,15 @@ export interface MakeSteps {
   readonly to: number
 }
 
+export interface StepsMade {
+  readonly first: number
+  /** Milliseconds of each step. */
+  readonly stepMs: readonly number[]
+  readonly totalMs: number
+  /** One weight of each variable, so that whoever asks sees that something came. */
+  readonly seen: readonly number[]
+}
+
 const { spec, region, servers } = workerData as RankData
 const exchange = new RankExchange({ region, shards: servers.length, staleness: 0 })
 exchange.addPart(spec, servers)
@@ -28,7 +37,10 @@ const arrays = spec.variables.map(({ shape }) => {
   }
 })
 
-function makeSteps({ from, to }: MakeSteps): void {
+function makeSteps({ from, to }: MakeSteps): StepsMade {
+  const stepMs: number[] = []
+  const began = performance.now()
+  let last = began
   for (let step = from; step < to; step++) {
     for (const [v, { gradient }] of arrays.entries()) {
       for (const { offset, length, target } of slices[v]!)
@@ -40,11 +52,14 @@ function makeSteps({ from, to }: MakeSteps): void {
     for (const [v, { weights }] of arrays.entries()) {
       for (const { offset, pulled } of slices[v]!) weights.set(pulled, offset)
     }
+    const now = performance.now()
+    stepMs.push(now - last)
+    last = now
   }
+  const seen = arrays.map(({ weights }) => weights[weights.length - 1]!)
+  return { first: from, stepMs, totalMs: last - began, seen }
 }
 
 parentPort!.on('message', (steps: MakeSteps) => {
-  makeSteps(steps)
-  // Something of what came, so that whoever asks sees that it did.
-  parentPort!.postMessage(arrays.map(({ weights }) => weights[weights.length - 1]!))
+  parentPort!.postMessage(makeSteps(steps))
 })
