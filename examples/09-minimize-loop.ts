@@ -47,7 +47,7 @@ export default defineJob({
     while (loss > goal && steps < maxSteps) {
       loss = tf.tidy(() => {
         const cost = optimizer.minimize(
-          () => tf.losses.meanSquaredError(y, polynomial(x, coefficients)) as tf.Scalar,
+          () => tf.losses.meanSquaredError(y, polynomial(x, coefficients)),
           true,
           coefficients,
         )

@@ -338,7 +338,7 @@ t.test(
       const before = tf.memory().numTensors
       const result = tf.grad(w =>
         tf
-          .conv2d(x as tf.Tensor4D, w as tf.Tensor4D, strides, pad)
+          .conv2d(x, w as tf.Tensor4D, strides, pad)
           .square()
           .sum(),
       )(filter)
