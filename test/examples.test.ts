@@ -11,7 +11,7 @@ interface Ended {
 }
 
 // The jobs among them train, on a machine of whatever speed.
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 /** Runs an example from source, alone in a process of its own. */
 function runExample(name: string): Promise<Ended> {

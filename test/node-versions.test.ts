@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import t from 'tap'
 
-t.setTimeout(180_000)
+t.setTimeout(600_000)
 
 const ROOT = resolve(import.meta.dirname, '..')
 const CLI = 'dist/src/cli/main.js'

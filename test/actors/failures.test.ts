@@ -4,7 +4,7 @@ import { Ledger, SnapshotReader } from '../../src/training/index.js'
 import { runRugged, type JobRun, type RuggedOptions } from '../helpers/job-run.js'
 
 // Each program loads TensorFlow in a thread of its own.
-t.setTimeout(420_000)
+t.setTimeout(600_000)
 
 const INTERVAL = 5
 

@@ -24,7 +24,7 @@ import odd from '../fixtures/jobs/odd.js'
 import tiny from '../fixtures/jobs/tiny.js'
 
 // Each program loads TensorFlow in a thread of its own.
-t.setTimeout(240_000)
+t.setTimeout(600_000)
 
 const TINY = new URL('../fixtures/jobs/tiny.ts', import.meta.url).href
 const ODD = new URL('../fixtures/jobs/odd.ts', import.meta.url).href

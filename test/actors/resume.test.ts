@@ -7,7 +7,7 @@ import odd from '../fixtures/jobs/odd.js'
 import { runRugged, type JobRun, type RuggedOptions } from '../helpers/job-run.js'
 
 // Each program loads TensorFlow in a thread of its own.
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 /** Long enough that a stop comes in the middle. */
 const ARGS = { rows: 970, epochs: 2 }

@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import { drive, type DriverResult } from '../helpers/training-driver.js'
 
 // Each program loads TensorFlow in a thread of its own.
-t.setTimeout(180_000)
+t.setTimeout(600_000)
 
 const tiny = new URL('../fixtures/jobs/tiny.ts', import.meta.url).href
 /** 97 rows in steps of 16: 7 steps an epoch, the last of a single row. */

@@ -6,7 +6,7 @@ import { modelFiles } from '../../src/program/model-files.js'
 import { drive, type DriverOptions, type DriverResult } from '../helpers/training-driver.js'
 
 // Each program loads TensorFlow in a thread of its own.
-t.setTimeout(240_000)
+t.setTimeout(600_000)
 
 const loops = new URL('../fixtures/jobs/loops.ts', import.meta.url).href
 

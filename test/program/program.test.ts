@@ -7,7 +7,7 @@ import { EMPTY_JOURNAL } from '../../src/training/index.js'
 import { drive, type DriverOptions, type DriverResult } from '../helpers/training-driver.js'
 
 // Each program loads TensorFlow in a thread of its own.
-t.setTimeout(180_000)
+t.setTimeout(600_000)
 
 const odd = new URL('../fixtures/jobs/odd.ts', import.meta.url).href
 

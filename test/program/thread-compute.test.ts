@@ -12,7 +12,7 @@ import { until } from '../helpers/runtime.js'
 import { drive, type DriverOptions, type DriverResult } from '../helpers/training-driver.js'
 
 // Each program loads TensorFlow in a thread of its own.
-t.setTimeout(180_000)
+t.setTimeout(600_000)
 
 const TINY = new URL('../fixtures/jobs/tiny.ts', import.meta.url).href
 const STUBBORN = new URL('../fixtures/jobs/stubborn.ts', import.meta.url).href

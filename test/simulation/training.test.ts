@@ -7,7 +7,7 @@ import { CALM, calmEnd, endsAs, HARSH, noFaults, wholeJob, wholeJobOptions } fro
 const SEEDS = 100
 
 // Seconds on a quiet machine, a minute and more beside other test files.
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const calm = await calmEnd()
 const check = endsAs(calm)
