@@ -184,9 +184,8 @@ t.test('10: Ctrl-C takes a last checkpoint; the job goes on from it as if nothin
   t.equal(hash.exec(resumed.stdout)?.[1], hash.exec(calm.stdout)?.[1] ?? 'none')
   t.match(resumed.stdout, /^exact +yes/m)
   t.match(resumed.stdout, new RegExp(`^checkpoint +${place}/g0003/step-\\d+$`, 'm'))
-  const epochs = [
-    ...stopped.stdout.matchAll(/epoch (\d+): loss/g),
-    ...resumed.stdout.matchAll(/epoch (\d+): loss/g),
-  ]
-  t.ok(epochs.length >= 12 && epochs.length <= 14, 'epochs that were over are not told again')
+  // What was said after the last step of a checkpoint may be said again, and so may all that a rollback repeats.
+  const epochs = [...resumed.stdout.matchAll(/epoch (\d+): loss/g)].map(([, epoch]) => Number(epoch))
+  t.ok(epochs[0]! >= 2, `epochs that were over are not told again: ${epochs.join(' ')}`)
+  t.equal(epochs.at(-1), 12)
 })
