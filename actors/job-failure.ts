@@ -1,4 +1,5 @@
 import { causalChain, hasCode, type ErrorCode } from 'troupe'
+import { anyCause, hasOneOf } from './causes.js'
 
 /** What happens again however often it is tried: the job ends with it at once. */
 const REPEATABLE: readonly ErrorCode[] = [
@@ -17,11 +18,7 @@ const REPEATABLE: readonly ErrorCode[] = [
 export function isRepeatable(error: unknown): boolean {
   // A program that fails before it has trained a step lost nothing, and will most likely fail again.
   if (hasCode(error, 'ERR_PROGRAM_FAILED') && error.data['steps'] === 0) return true
-  for (let at: unknown = error; at instanceof Error; at = at.cause) {
-    const found = at
-    if (REPEATABLE.some(code => hasCode(found, code))) return true
-  }
-  return false
+  return anyCause(error, cause => hasOneOf(cause, REPEATABLE))
 }
 
 /** What a person wants to know of a chain of causes in one line: where it began. */

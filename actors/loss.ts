@@ -1,4 +1,5 @@
 import { hasCode, type ErrorCode } from 'troupe'
+import { anyCause, hasOneOf } from './causes.js'
 
 const LOSSES: readonly ErrorCode[] = [
   'ERR_ACTOR_STOPPED',
@@ -12,11 +13,7 @@ const LOSSES: readonly ErrorCode[] = [
  * supervises the one who is gone puts it right.
  */
 export function isLoss(error: unknown): boolean {
-  for (let at: unknown = error; at instanceof Error; at = at.cause) {
-    const found = at
-    if (LOSSES.some(code => hasCode(found, code)) || wasKilled(found)) return true
-  }
-  return false
+  return anyCause(error, cause => hasOneOf(cause, LOSSES) || wasKilled(cause))
 }
 
 /** The incarnation that was asked was killed, or ended before it answered: its successor may be asked. */

@@ -1,4 +1,5 @@
-import { hasCode, type ErrorCode } from 'troupe'
+import type { ErrorCode } from 'troupe'
+import { anyCause, hasOneOf } from './causes.js'
 import { isLoss } from './loss.js'
 
 /** Of files that may do better in a while. */
@@ -26,15 +27,8 @@ export class RecoveryPatience {
   /** Milliseconds until the recovery is begun again; undefined: it is not. */
   waitMs(error: unknown): number | undefined {
     if (isLoss(error)) return 0
-    if (!isFileTrouble(error) || this.#failures === FILE_TRIES) return undefined
+    if (!anyCause(error, cause => hasOneOf(cause, FILE_TROUBLES)) || this.#failures === FILE_TRIES)
+      return undefined
     return Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 2 ** this.#failures++)
   }
-}
-
-function isFileTrouble(error: unknown): boolean {
-  for (let at: unknown = error; at instanceof Error; at = at.cause) {
-    const found = at
-    if (FILE_TROUBLES.some(code => hasCode(found, code))) return true
-  }
-  return false
 }
