@@ -325,11 +325,7 @@ export class ParameterServer extends Actor {
 
   /** @param cutEveryMs how often server 0 asks for a cut, if not after so many steps */
   #listen(generation: number, shard: Shard, cutEveryMs: number | undefined): void {
-    const self = this.ctx.selfAs(ParameterServer)
-    const { signal } = this.ctx
-    const bell = shard.listen(() => {
-      if (!signal.aborted) self.tell.rung()
-    })
+    const bell = shard.listen(() => this.ctx.interject(() => this.rung()))
     const timers = [
       this.ctx.every(NORMS_AGAIN_MS, () => {
         for (const sums of shard.openNorms) for (const other of this.#others) other.tell.norms(sums)
@@ -343,7 +339,7 @@ export class ParameterServer extends Actor {
       for (const timer of timers) timer.cancel()
       shard.retire()
     }
-    signal.addEventListener('abort', () => bell.stop(), { once: true })
+    this.ctx.signal.addEventListener('abort', () => bell.stop(), { once: true })
     this.#open = {
       generation,
       shard,

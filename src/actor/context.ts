@@ -70,6 +70,13 @@ export interface ActorContext {
     onError?: (error: unknown) => void | Promise<void>,
   ): void
 
+  /**
+   * Runs `callback` between two messages: at once if none is under way, else as soon as that one is done. For what
+   * happens beside the mailbox, such as a word of shared memory that changed; in a thread it saves the way through the
+   * mailbox and back. It may not wait, and fails the actor by throwing. Nothing runs once the incarnation ends.
+   */
+  interject(callback: () => void): void
+
   /** Answers the ask under way later: return what this gives, and settle it when the answer is known. */
   deferReply<T>(): DeferredReply<T>
 

@@ -278,6 +278,10 @@ export class LocalIncarnation implements ActorContext, Sender, Watcher {
     )
   }
 
+  interject(callback: () => void): void {
+    if (!this.ending) this.cell.run(() => (this.ending ? undefined : callback()))
+  }
+
   deferReply<T>(): DeferredReply<T> {
     this.#live()
     return this.deferDelivery()

@@ -64,6 +64,10 @@ export class ThreadIncarnation implements ActorContext, Sender {
   /** Of the message under way: what became of its reply. */
   #reply: 'none' | 'unasked' | 'awaited' | 'deferred' = 'none'
   #lastId = 0
+  /** Messages and hooks that are not done: the cell sends one at a time. */
+  #underWay = 0
+  #interjected: (() => void)[] = []
+  #progressed = false
 
   constructor(type: ActorType, body: StartBody, post: Post) {
     this.path = body.path
@@ -254,6 +258,11 @@ export class ThreadIncarnation implements ActorContext, Sender {
     )
   }
 
+  interject(callback: () => void): void {
+    this.#interjected.push(callback)
+    if (this.#underWay === 0) this.#runInterjected()
+  }
+
   deferReply<T>(): DeferredReply<T> {
     const waiting = this.#reply
     if (waiting === 'none' || waiting === 'deferred') {
@@ -274,6 +283,9 @@ export class ThreadIncarnation implements ActorContext, Sender {
   }
 
   progress(): void {
+    if (this.#progressed) return
+    // the cell keeps it until the incarnation ends
+    this.#progressed = true
     this.#send('progress', 0)
   }
 
@@ -331,13 +343,32 @@ export class ThreadIncarnation implements ActorContext, Sender {
     this.#post([tag, id, body], transferable(body))
   }
 
+  #runInterjected(): void {
+    if (this.signal.aborted) return
+    for (const callback of this.#interjected.splice(0)) {
+      try {
+        callback()
+      } catch (error) {
+        this.#runSoon(() => {
+          throw error
+        })
+      }
+    }
+  }
+
   #answer(id: number, work: () => unknown): void {
-    const fail = (error: unknown): void => {
+    this.#underWay += 1
+    const end = (): void => {
+      this.#underWay -= 1
       this.#reply = 'none'
+    }
+    const fail = (error: unknown): void => {
+      end()
       this.#send('error', id, packError(error))
+      // whether the actor lives on the cell knows
+      for (const callback of this.#interjected.splice(0)) this.#runSoon(callback)
     }
     const done = (value: unknown): void => {
-      this.#reply = 'none'
       let body: unknown
       try {
         // a deferred reply is settled on its own way
@@ -346,7 +377,9 @@ export class ThreadIncarnation implements ActorContext, Sender {
         fail(error)
         return
       }
+      end()
       this.#send('value', id, body)
+      this.#runInterjected()
     }
     try {
       const result = work()
