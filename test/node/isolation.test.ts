@@ -5,7 +5,7 @@ import { Holder } from '../helpers/actors/holder.js'
 import { Oddity } from '../helpers/actors/oddity.js'
 import { Rogue } from '../helpers/actors/rogue.js'
 import { Subject } from '../helpers/actors/subject.js'
-import { onBoth, stage, until, type Stage } from '../helpers/runtime.js'
+import { onEach, stage, until, type Stage } from '../helpers/runtime.js'
 
 t.setTimeout(180_000)
 
@@ -52,7 +52,7 @@ t.test('tensors travel to a thread and back', async t => {
   }
 })
 
-onBoth(t, 'memory that is shared stays shared in messages, replies and arguments', async (t, isolation) => {
+onEach(t, 'memory that is shared stays shared in messages, replies and arguments', async (t, isolation) => {
   const { troupe } = await stage(t)
   const versions = new Int32Array(new SharedArrayBuffer(8), 4, 1)
   const spawn = (name: string) => troupe.spawn(Holder, { name, isolation, args: { versions } })
