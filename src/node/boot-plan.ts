@@ -31,7 +31,7 @@ export function bootPlan(spec: {
       main: spec.main.href,
       nodeOptions: nodeOptions ?? null,
     },
-    env: env as NodeJS.ProcessEnv,
+    env,
     execArgv: exportConditions([...process.execArgv, ...splitOptions(nodeOptions)]),
   }
 }

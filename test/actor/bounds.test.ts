@@ -2,7 +2,7 @@ import { readFile } from 'node:fs'
 import v8 from 'node:v8'
 import vm from 'node:vm'
 import t from 'tap'
-import { Troupe, type ActorRef } from 'troupe'
+import { Troupe, type ActorRef, type Isolation } from 'troupe'
 import { Flooder } from '../helpers/actors/flooder.js'
 import { Idle } from '../helpers/actors/idle.js'
 import type { Subject } from '../helpers/actors/subject.js'
@@ -15,7 +15,7 @@ t.jobs = 1
 /** A subject that is busy until the gate 'full' opens, and its view. */
 async function busy(
   staged: Stage,
-  isolation: 'inline' | 'thread',
+  isolation: Isolation,
   mailbox: { maxMessages?: number; maxBytes?: number },
 ): Promise<{ subject: ActorRef<Subject>; mailbox: () => { messages: number; bytes: number } }> {
   const { troupe, probe, spawn } = staged

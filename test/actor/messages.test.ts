@@ -294,7 +294,7 @@ t.test('a message that a thread refuses has one outcome', async t => {
   const { runtime } = troupe
   const outcomes: string[] = []
   const unknown = foreignEntry('unknown')
-  runtime.find('/odd')?.deliver(unknown, runtime.seal(unknown, 1), {
+  runtime.find('/odd')?.deliver(unknown, runtime.seal(unknown, 1, 'thread'), {
     chain: undefined,
     expired: false,
     settle: value => void outcomes.push(`settled with ${String(value)}`),
@@ -312,12 +312,12 @@ onEach(t, 'an idle mailbox keeps nothing of its last message alive', async (t, i
   let payload: object | undefined = { rows: new Float64Array(1_000) }
   const kept = new WeakRef(payload)
   const sealed: WeakRef<object>[] = []
-  if (isolation === 'thread') {
-    // what waits for a thread is not the payload, but its frame
+  if (isolation !== 'inline') {
+    // what waits for another thread or process is not the payload, but its frame
     const { runtime } = troupe
     const seal = runtime.seal.bind(runtime)
-    runtime.seal = (handler, value) => {
-      const frame = seal(handler, value)
+    runtime.seal = (handler, value, place) => {
+      const frame = seal(handler, value, place)
       sealed.push(new WeakRef(frame))
       return frame
     }

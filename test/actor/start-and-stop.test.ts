@@ -144,7 +144,7 @@ t.test('spawn options are checked: the error names the field, the value and what
     [{ shutdownMs: 2 ** 31 }, 'shutdownMs', /2147483648.*2147483647/],
     [{ leaseMs: Infinity }, 'leaseMs', /got Infinity/],
     [{ lifetime: 'forever' }, 'lifetime', /linked/],
-    [{ isolation: 'process' }, 'isolation', /inline.*thread/],
+    [{ isolation: 'server' }, 'isolation', /inline.*thread.*process/],
     [{ mailbox: { maxMessages: 0 } }, 'mailbox.maxMessages', /got 0/],
     [{ mailbox: { maxBytes: 1.5 } }, 'mailbox.maxBytes', /got 1.5/],
     [{ mailbox: { bytes: 1 } }, 'mailbox.bytes', /got 1/],

@@ -1,5 +1,6 @@
 import { closeSync, ftruncateSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
+import { entropySeed } from '../../determinism/index.js'
 
 /** Bytes that are copied in one go: the reader copies one slot out while the writer fills the next. */
 export const SLOT_BYTES = 1024 * 1024
@@ -16,8 +17,8 @@ const SHARED_MEMORY_FOLDER = '/dev/shm'
  *
  * @returns undefined where there is no such file system, or no room in it
  */
-export function openSlots(uniqueName: string): number | undefined {
-  const path = join(SHARED_MEMORY_FOLDER, uniqueName)
+export function openSlots(): number | undefined {
+  const path = join(SHARED_MEMORY_FOLDER, `troupe-${process.pid}-${entropySeed()}`)
   let fd: number
   try {
     fd = openSync(path, 'wx+', 0o600)

@@ -1,7 +1,8 @@
 import { TroupeError } from '../../errors.js'
 import { typeByName } from '../../actor/protocol.js'
 import { importActorModule } from './actor-loading.js'
-import { IsolatedIncarnation, type HostChannel } from './isolated-incarnation.js'
+import type { HostChannel } from './host-channel.js'
+import { IsolatedIncarnation } from './isolated-incarnation.js'
 import type { IsolationMessage, StartBody } from './isolation-protocol.js'
 
 /**

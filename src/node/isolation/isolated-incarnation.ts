@@ -17,6 +17,7 @@ import { checkDelay, checkPeriod } from '../../actor/timers.js'
 import { refHooks } from '../ref-hooks.js'
 import { isPromiseLike } from '../../actor/message-cell.js'
 import { IsolatedDeferredReply } from './isolated-deferred-reply.js'
+import type { HostChannel } from './host-channel.js'
 import { isolatedTarget, type HostLine } from './isolated-target.js'
 import {
   seal,
@@ -35,15 +36,6 @@ import {
   type IsolationMessage,
   type IsolationTag,
 } from './isolation-protocol.js'
-
-/** The way to the host. */
-export interface HostChannel {
-  /** Do shared buffers go along by reference? */
-  readonly sharesMemory: boolean
-  /** One word: 1 once the incarnation begins to end. Set also while the actor's code blocks its event loop. */
-  readonly control: Int32Array
-  post(message: IsolationMessage): void
-}
 
 /**
  * An isolated actor's incarnation, in its thread or process: the instance and its context. Whatever the context does is
@@ -71,7 +63,7 @@ export class IsolatedIncarnation implements ActorContext, Sender {
   #lastId = 0
   /** Messages and hooks that are not done: the cell sends one at a time. */
   #underWay = 0
-  #interjected: (() => void)[] = []
+  readonly #interjected: (() => void)[] = []
   #progressed = false
 
   constructor(type: ActorType, body: StartBody, channel: HostChannel) {

@@ -19,8 +19,8 @@ interface HostObjects {
   _readHostObject(): unknown
 }
 
-const writeAsNode = (DefaultSerializer.prototype as unknown as HostObjects)._writeHostObject
-const readAsNode = (DefaultDeserializer.prototype as unknown as HostObjects)._readHostObject
+const nodeSerializer = DefaultSerializer.prototype as unknown as HostObjects
+const nodeDeserializer = DefaultDeserializer.prototype as unknown as HostObjects
 
 class MessageSerializer extends DefaultSerializer {
   readonly bulk: Uint8Array[] = []
@@ -28,7 +28,7 @@ class MessageSerializer extends DefaultSerializer {
   _writeHostObject(view: NodeJS.TypedArray): void {
     if (!(view instanceof Uint8Array)) {
       this.writeUint32(OTHER_VIEW)
-      writeAsNode.call(this, view)
+      nodeSerializer._writeHostObject.call(this, view)
       return
     }
     const isBulk = view.byteLength >= BULK_BYTES
@@ -50,7 +50,7 @@ class MessageDeserializer extends DefaultDeserializer {
 
   _readHostObject(): unknown {
     const kind = this.readUint32()
-    if (kind === OTHER_VIEW) return readAsNode.call(this)
+    if (kind === OTHER_VIEW) return nodeDeserializer._readHostObject.call(this)
     const byteLength = this.readDouble()
     // of their own: the head is part of whatever came with one read
     return kind === BULK ? this.#bulk[this.#taken++] : new Uint8Array(this.readRawBytes(byteLength))

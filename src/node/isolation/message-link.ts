@@ -54,7 +54,7 @@ export class MessageLink {
     socket.on('data', (data: Buffer) => this.#onData(data))
   }
 
-  /** @throws DataCloneError what cannot be cloned */
+  /** @throws Error what cannot be cloned; nothing has been sent then */
   post(message: IsolationMessage): void {
     const bytes = messageBytes(message)
     if (this.#queue.length === 0 && bytes.bulk.length === 0) {

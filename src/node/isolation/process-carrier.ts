@@ -1,5 +1,4 @@
 import type { ChildProcess } from 'node:child_process'
-import { randomUUID } from 'node:crypto'
 import { closeSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
@@ -159,10 +158,9 @@ export const PROCESS: Isolating = {
 }
 
 function openFiles(): SlotFiles | undefined {
-  const id = randomUUID()
-  const outgoing = openSlots(`troupe-${id}-out`)
-  const incoming = outgoing === undefined ? undefined : openSlots(`troupe-${id}-in`)
+  const outgoing = openSlots()
   if (outgoing === undefined) return undefined
+  const incoming = openSlots()
   if (incoming !== undefined) return { outgoing, incoming }
   closeSync(outgoing)
   return undefined

@@ -12,7 +12,7 @@ import { watchOver } from './process-watch.js'
 const control = watchOver(DESCRIPTORS.watch)
 const socket = new Socket({ fd: DESCRIPTORS.messages })
 // the parent is gone, or has let this process go: whatever the actor still does has nobody to do it for
-socket.on('close', () => process.exit())
+socket.on('close', () => end(0))
 socket.on('error', () => undefined)
 
 const link = new MessageLink(socket, slotFiles(), message => handle(message))
@@ -22,8 +22,13 @@ process.on('uncaughtException', error => {
   // the actor's own handler, if it has one, decides
   if (process.listenerCount('uncaughtException') > 1) return
   link.post(['fatal', 0, packError(error, { sharesMemory: false })])
-  socket.end(() => process.exit(1))
+  socket.end(() => end(1))
 })
+
+function end(exitCode: number): void {
+  // oxlint-disable-next-line unicorn/no-process-exit -- what the actor left running must not keep it alive
+  process.exit(exitCode)
+}
 
 /** Absent where the parent found no file system in memory. */
 function slotFiles(): SlotFiles | undefined {
