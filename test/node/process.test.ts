@@ -3,28 +3,17 @@ import { once } from 'node:events'
 import { closeSync, readdirSync } from 'node:fs'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { isDeepStrictEqual } from 'node:util'
-import t, { type Test } from 'tap'
-import type { ActorRef, SpawnOptions } from 'troupe'
+import t from 'tap'
 import { openSlots, SLOT_BYTES, SLOTS } from '../../src/node/isolation/bulk-slots.js'
 import type { IsolationMessage } from '../../src/node/isolation/isolation-protocol.js'
 import { MessageLink } from '../../src/node/isolation/message-link.js'
 import { BULK_BYTES } from '../../src/node/isolation/transferable.js'
 import { spawnProcess } from '../../src/node/process-boot.js'
 import { Rogue } from '../helpers/actors/rogue.js'
-import { stage, until, type Stage } from '../helpers/runtime.js'
+import { show } from '../helpers/isolation.js'
+import { until } from '../helpers/runtime.js'
 
 t.setTimeout(180_000)
-
-interface Show extends Stage {
-  readonly rogue: ActorRef<Rogue>
-}
-
-/** A stage with a rogue in a process. */
-async function show(t: Test, options: Partial<SpawnOptions> = {}): Promise<Show> {
-  const staged = await stage(t)
-  const rogue = await staged.troupe.spawn(Rogue, { name: 'rogue', isolation: 'process', ...options })
-  return { ...staged, rogue }
-}
 
 function isAlive(pid: number): boolean {
   try {
@@ -35,7 +24,7 @@ function isAlive(pid: number): boolean {
 }
 
 t.test('a crash of its process is a failure of the actor, whose reason names the signal', async t => {
-  const { rogue, troupe, probe, spawn } = await show(t)
+  const { rogue, troupe, probe, spawn } = await show(t, 'process')
   const watcher = await spawn({ name: 'w' }, { notes: false })
   await watcher.ask.watch(rogue)
 
@@ -80,7 +69,7 @@ t.test('a crash of its process is a failure of the actor, whose reason names the
 })
 
 t.test('no process is left when its actor has ended, however', async t => {
-  const { rogue, troupe } = await show(t, { shutdownMs: 200 })
+  const { rogue, troupe } = await show(t, 'process', { shutdownMs: 200 })
   const pids = [await rogue.ask.pid()]
   troupe.kill(rogue)
   pids.push(await rogue.ask.pid())
