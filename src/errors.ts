@@ -13,7 +13,7 @@ export const REMEDIES = {
   // wire
   ERR_PAYLOAD: 'send plain data, binary data, TensorData or refs',
   ERR_SHARED_MEMORY:
-    'shared memory cannot leave its process: send a copy (tensor.copy(), array.slice()), or keep both actors on one node',
+    'shared memory cannot leave its process: send a copy (tensor.copy(), array.slice()), or keep both actors in one process',
   ERR_FRAME:
     'the sender is not a Troupe node, or the bytes were damaged on the way; the field names the place',
   ERR_PROTOCOL_VERSION: 'run the same version of Troupe on every node',
@@ -44,12 +44,16 @@ export const REMEDIES = {
 
   // isolation
   ERR_NOT_LOADABLE: "give the class its module: @actor('name', { module: import.meta.url })",
-  ERR_MODULE_LOAD: 'see the cause: the module failed to load in the thread',
+  ERR_MODULE_LOAD: 'see the cause: the module failed to load in the thread or process',
   ERR_RUNTIME_IN_THREAD:
     'declare the actor class in a module of its own, and import it where the runtime is started',
   ERR_THREAD_EXITED: 'the thread ended by itself: do not call process.exit in an actor',
   ERR_THREAD_FAILED: 'see the cause: an error outside any handler ended the thread',
   ERR_THREAD_LIMIT: 'raise resourceLimits for this actor, or use less memory',
+  ERR_PROCESS_EXITED:
+    'the process ended by itself: see its exit code, or the signal: SIGKILL may be the machine out of memory, SIGABRT and SIGSEGV a crash in native code',
+  ERR_PROCESS_FAILED: 'see the cause: an error outside any handler ended the process, or it could not start',
+  ERR_PROCESS_LIMIT: 'raise resourceLimits for this actor, or use less memory',
   ERR_SHUTDOWN: 'see the cause; raise timeoutMs of the task if it needs longer',
   ERR_NODE_LOST: 'the node went silent; what it was doing may or may not have happened',
 

@@ -9,6 +9,8 @@ export type Isolation =
   | 'inline'
   /** In a worker thread: contains JavaScript failures, blocking and memory use; not native aborts. */
   | 'thread'
+  /** In a child process: contains native aborts, crashes and exits as well. Shared memory cannot go there. */
+  | 'process'
 
 /**
  * When a child that ended is started again.
@@ -39,7 +41,7 @@ export interface SpawnOptions {
   readonly leaseMs?: number
   /** @default 'inline' */
   readonly isolation?: Isolation
-  /** Heap limits of an isolated actor's thread. @default Node's */
+  /** Heap limits of an isolated actor's thread or process. @default Node's */
   readonly resourceLimits?: ResourceLimits
   readonly mailbox?: MailboxLimits
 }
@@ -91,7 +93,7 @@ const schema = z.strictObject({
   shutdownMs: positiveMs.default(DEFAULT_SHUTDOWN_MS),
   lifetime: z.enum(['linked', 'leased']).default('linked'),
   leaseMs: positiveMs.default(DEFAULT_LEASE_MS),
-  isolation: z.enum(['inline', 'thread']).default('inline'),
+  isolation: z.enum(['inline', 'thread', 'process']).default('inline'),
   resourceLimits: z.custom<ResourceLimits>(value => typeof value === 'object').optional(),
   mailbox: z
     .strictObject({

@@ -109,7 +109,8 @@ export abstract class MessageCell implements RefTarget, Runnable {
 
   /** What goes into the mailbox: the payload itself, or for an isolated actor a frame, refused here if it cannot be one. */
   #outgoing(handler: HandlerEntry, payload: unknown): unknown {
-    if (this.spec.isolation !== 'inline') return this.system.seal(handler, payload)
+    const { isolation } = this.spec
+    if (isolation !== 'inline') return this.system.seal(handler, payload, isolation)
     if (!this.system.strictPayloads) return payload
     return this.system.transmit(payload, handler.packed, `${this.type.name}.${handler.name}`)
   }

@@ -3,6 +3,7 @@ import type { Actor } from './actor.js'
 import type { AskDeadlines } from './ask-deadlines.js'
 import type { AskEnvironment } from './ask.js'
 import type { Cell } from './cell.js'
+import type { Isolation } from './child-spec.js'
 import type { DeathReason } from './death.js'
 import type { Dispatcher } from './dispatcher.js'
 import type { Host } from './host.js'
@@ -48,8 +49,8 @@ export interface ActorSystem extends AskEnvironment {
   resolve(path: string): RefTarget
   /** A payload as it would arrive after a journey: for strictPayloads. `what` names it in reports. Throws ERR_PAYLOAD. */
   transmit(payload: unknown, packed: boolean, what: string): unknown
-  /** A message for an isolated actor as its host takes it. Throws ERR_PAYLOAD. */
-  seal(handler: HandlerEntry, payload: unknown): unknown
+  /** A message for an isolated actor as its host takes it. Throws ERR_PAYLOAD, ERR_SHARED_MEMORY. */
+  seal(handler: HandlerEntry, payload: unknown, isolation: Isolation): unknown
   deadLetter(path: string, message: string, sender: string | undefined, cause: string): void
   suppressed(path: string, error: unknown): void
   /** The root gave up, or a significant top-level actor ended: so does the whole runtime. */

@@ -3,7 +3,7 @@ import { container, type DependencyContainer } from 'tsyringe'
 import { Actor } from '../actor/actor.js'
 import { AskDeadlines } from '../actor/ask-deadlines.js'
 import { Cell } from '../actor/cell.js'
-import { DEFAULT_CHILD_SPEC } from '../actor/child-spec.js'
+import { DEFAULT_CHILD_SPEC, type Isolation } from '../actor/child-spec.js'
 import { constructActor } from '../actor/constructing.js'
 import { ActorContext, Args } from '../actor/context.js'
 import type { DeathReason } from '../actor/death.js'
@@ -29,10 +29,20 @@ import { roundTrip, type ValueHooks } from '../wire/index.js'
 import { AbsentTarget } from './absent-target.js'
 import type { RuntimeOptions } from './options.js'
 import { refHooks } from './ref-hooks.js'
-import { ThreadHost } from './thread-host.js'
-import { seal, type SealedMessage } from './thread-protocol.js'
+import type { Isolating } from './isolation/carrier.js'
+import { IsolatedHost } from './isolation/isolated-host.js'
+import { seal, type SealedMessage } from './isolation/isolation-protocol.js'
+import { PROCESS } from './isolation/process-carrier.js'
+import { THREAD } from './isolation/thread-carrier.js'
 
 class Root extends Actor {}
+
+/** How actors are run that do not run here. */
+const ISOLATING: Readonly<Record<Isolation, Isolating | undefined>> = {
+  inline: undefined,
+  thread: THREAD,
+  process: PROCESS,
+}
 
 /** The actors of one machine and what they share. Several can live in one process: nothing here is global. */
 export class Runtime implements ActorSystem {
@@ -100,7 +110,8 @@ export class Runtime implements ActorSystem {
   }
 
   host(cell: Cell): Host | undefined {
-    return cell.spec.isolation === 'thread' ? new ThreadHost(cell, this) : undefined
+    const isolating = ISOLATING[cell.spec.isolation]
+    return isolating && new IsolatedHost(cell, this, isolating)
   }
 
   supervise(cell: Cell): Supervisor {
@@ -143,9 +154,10 @@ export class Runtime implements ActorSystem {
     )
   }
 
-  seal(handler: HandlerEntry, payload: unknown): SealedMessage {
+  seal(handler: HandlerEntry, payload: unknown, isolation: Isolation): SealedMessage {
     const args = handler.packed ? (payload as unknown[]) : payload === undefined ? [] : [payload]
-    return seal(handler.name, args, this.hooks)
+    const sharesMemory = ISOLATING[isolation]?.sharesMemory === true
+    return seal(handler.name, args, { hooks: this.hooks, sharesMemory })
   }
 
   lateReply(path: string, message: string): void {

@@ -10,7 +10,7 @@ import { viewOf, type ActorView } from './inspect.js'
 import { compileOptions, type CompiledCluster, type RuntimeOptions, type TroupeOptions } from './options.js'
 import { Remoting } from './remoting/remoting.js'
 import { Runtime } from './runtime.js'
-import { checkNotLoading } from './thread-loading.js'
+import { checkNotLoading } from './isolation/actor-loading.js'
 import { Shutdown, type ShutdownTask } from './shutdown.js'
 
 /**

@@ -2,11 +2,11 @@ import { readFile } from 'node:fs'
 import v8 from 'node:v8'
 import vm from 'node:vm'
 import t from 'tap'
-import { Troupe, type ActorRef } from 'troupe'
+import { Troupe, type ActorRef, type Isolation } from 'troupe'
 import { Flooder } from '../helpers/actors/flooder.js'
 import { Idle } from '../helpers/actors/idle.js'
 import type { Subject } from '../helpers/actors/subject.js'
-import { FORGIVING, onBoth, published, stage, until, type Stage } from '../helpers/runtime.js'
+import { FORGIVING, onEach, published, stage, until, type Stage } from '../helpers/runtime.js'
 
 t.setTimeout(180_000)
 // heaps are measured, and turns of the event loop counted: one test at a time
@@ -15,7 +15,7 @@ t.jobs = 1
 /** A subject that is busy until the gate 'full' opens, and its view. */
 async function busy(
   staged: Stage,
-  isolation: 'inline' | 'thread',
+  isolation: Isolation,
   mailbox: { maxMessages?: number; maxBytes?: number },
 ): Promise<{ subject: ActorRef<Subject>; mailbox: () => { messages: number; bytes: number } }> {
   const { troupe, probe, spawn } = staged
@@ -25,7 +25,7 @@ async function busy(
   return { subject, mailbox: () => troupe.inspect().children[1]?.mailbox ?? { messages: -1, bytes: -1 } }
 }
 
-onBoth(
+onEach(
   t,
   'a mailbox full of messages: a tell becomes a dead letter, an ask fails at once',
   async (t, isolation) => {
@@ -50,7 +50,7 @@ onBoth(
   },
 )
 
-onBoth(t, 'a mailbox full of bytes refuses what does not fit, and takes what does', async (t, isolation) => {
+onEach(t, 'a mailbox full of bytes refuses what does not fit, and takes what does', async (t, isolation) => {
   const staged = await stage(t)
   const { troupe, probe } = staged
   const { subject, mailbox } = await busy(staged, isolation, { maxBytes: 10_000 })

@@ -4,11 +4,11 @@ import { settle } from 'troupe/testing'
 import { Oddity } from '../helpers/actors/oddity.js'
 import { leftovers, Subject } from '../helpers/actors/subject.js'
 import { supervising } from '../helpers/actors/supervisors.js'
-import { onBoth, published, stage, until, type Stage } from '../helpers/runtime.js'
+import { onEach, published, stage, until, type Stage } from '../helpers/runtime.js'
 
 t.setTimeout(180_000)
 
-onBoth(t, 'life of an actor', async (t, isolation) => {
+onEach(t, 'life of an actor', async (t, isolation) => {
   const { troupe, clock, probe, spawn } = await stage(t)
   const subject = await spawn({ name: 'a', isolation })
   const state = () => troupe.inspect().children[1]
@@ -155,7 +155,7 @@ onBoth(t, 'life of an actor', async (t, isolation) => {
   })
 })
 
-onBoth(t, 'an old instance that wakes from an await has no effect', async (t, isolation) => {
+onEach(t, 'an old instance that wakes from an await has no effect', async (t, isolation) => {
   const { probe, spawn } = await stage(t)
   const subject = await spawn({ name: 'a', isolation })
   await subject.ask.linger('wake')
@@ -197,7 +197,7 @@ t.test('a message that an incarnation was busy with when it was killed ends noth
   }
 })
 
-onBoth(t, 'linked children stop before their parent restarts, and in reverse order', async (t, isolation) => {
+onEach(t, 'linked children stop before their parent restarts, and in reverse order', async (t, isolation) => {
   const { troupe, probe, spawn } = await stage(t)
   const parent = await spawn(
     { name: 'p', isolation },
@@ -226,7 +226,7 @@ onBoth(t, 'linked children stop before their parent restarts, and in reverse ord
   t.same(await probe.ask.take(), ends('stopped'))
 })
 
-onBoth(
+onEach(
   t,
   'leased children outlive their parent and are adopted, or stopped when the window passes',
   async (t, isolation) => {
@@ -342,7 +342,7 @@ t.test('a leased child whose restart its parent did not live to see is restarted
   })
 })
 
-onBoth(
+onEach(
   t,
   'stopSelf ends the actor after the message under way, which its asker is answered',
   async (t, isolation) => {
@@ -355,13 +355,13 @@ onBoth(
   },
 )
 
-onBoth(t, 'a child that has ended already can be stopped: it is gone', async (t, isolation) => {
+onEach(t, 'a child that has ended already can be stopped: it is gone', async (t, isolation) => {
   const { troupe } = await stage(t)
   const odd = await troupe.spawn(Oddity, { name: 'odd', isolation })
   t.equal(await odd.ask.stopTwice(), 0)
 })
 
-onBoth(t, 'so it can be killed: killing what is gone does nothing', async (t, isolation) => {
+onEach(t, 'so it can be killed: killing what is gone does nothing', async (t, isolation) => {
   const { troupe } = await stage(t)
   const suppressed = published(t, 'troupe.suppressed', troupe)
   const odd = await troupe.spawn(Oddity, { name: 'odd', isolation })

@@ -8,14 +8,14 @@ import { Idle } from '../helpers/actors/idle.js'
 import { Oddity } from '../helpers/actors/oddity.js'
 import { Sequencer } from '../helpers/actors/sequencer.js'
 import { Subject } from '../helpers/actors/subject.js'
-import { FORGIVING, onBoth, published, stage } from '../helpers/runtime.js'
+import { FORGIVING, onEach, published, stage } from '../helpers/runtime.js'
 
 t.setTimeout(180_000)
 
 const SENDERS = 4
 const EACH = 25_000
 
-onBoth(t, 'messages of a pair arrive in sending order: 100,000 from four senders', async (t, isolation) => {
+onEach(t, 'messages of a pair arrive in sending order: 100,000 from four senders', async (t, isolation) => {
   const { troupe } = await stage(t)
   const receiver = await troupe.spawn(Sequencer, { name: 'receiver', isolation })
   const bursts = Array.from({ length: SENDERS }, async (_, k) => {
@@ -31,7 +31,7 @@ onBoth(t, 'messages of a pair arrive in sending order: 100,000 from four senders
 })
 
 // actors that live through all of it: a thread is slow to start
-onBoth(t, 'messages and replies', async (t, isolation) => {
+onEach(t, 'messages and replies', async (t, isolation) => {
   const { troupe, clock, probe, spawn } = await stage(t)
   const subject = await spawn({ name: 'subject', isolation }, { notes: false })
   const b = await spawn({ name: 'b' }, { notes: false })
@@ -200,7 +200,7 @@ onBoth(t, 'messages and replies', async (t, isolation) => {
   })
 })
 
-onBoth(t, 'a crash fails the ask under way with a typed error', async (t, isolation) => {
+onEach(t, 'a crash fails the ask under way with a typed error', async (t, isolation) => {
   const { troupe, probe, spawn } = await stage(t)
   const subject = await spawn({ name: 'subject', isolation })
   const crashing = subject.ask.failAfter('gate')
@@ -220,7 +220,7 @@ onBoth(t, 'a crash fails the ask under way with a typed error', async (t, isolat
   await t.rejects(subject.ask.wrong(), { code: 'ERR_ACTOR_FAILED', cause: { code: 'ERR_PAYLOAD' } })
 })
 
-onBoth(t, 'a crash that nobody restarts fails the waiting asks too', async (t, isolation) => {
+onEach(t, 'a crash that nobody restarts fails the waiting asks too', async (t, isolation) => {
   const { spawn } = await stage(t)
   const subject = await spawn({ name: 'brief', isolation, restart: 'temporary' })
   const crashing = subject.ask.failLater('boom')
@@ -229,7 +229,7 @@ onBoth(t, 'a crash that nobody restarts fails the waiting asks too', async (t, i
   await t.rejects(queued, { code: 'ERR_ACTOR_FAILED', cause: { message: 'boom' } })
 })
 
-onBoth(t, 'an actor is sent messages of its own class only, by name', async (t, isolation) => {
+onEach(t, 'an actor is sent messages of its own class only, by name', async (t, isolation) => {
   const { troupe, spawn } = await stage(t)
   const subject = await spawn({ name: 'a' })
   await troupe.stop(subject)
@@ -254,13 +254,13 @@ t.test('a ref to the base class reaches what a subclass overrides', async t => {
   t.equal(await troupe.lookup(Subject, '/loud').ask.join('a', 'b'), 'A B')
 })
 
-onBoth(t, 'a deferred reply that cannot travel is refused where it is given', async (t, isolation) => {
+onEach(t, 'a deferred reply that cannot travel is refused where it is given', async (t, isolation) => {
   const { troupe } = await stage(t)
   const odd = await troupe.spawn(Oddity, { name: 'odd', isolation })
   await t.rejects(odd.ask.answerWrong(), { code: 'REFUSED' })
 })
 
-onBoth(t, 'a handler that fails after it deferred its reply fails the ask at once', async (t, isolation) => {
+onEach(t, 'a handler that fails after it deferred its reply fails the ask at once', async (t, isolation) => {
   const { troupe } = await stage(t, { supervision: { ...FORGIVING, decide: () => 'resume' } })
   const odd = await troupe.spawn(Oddity, { name: 'odd', isolation })
   const cause = { message: 'thought better of it' }
@@ -272,7 +272,7 @@ onBoth(t, 'a handler that fails after it deferred its reply fails the ask at onc
   t.match(troupe.inspect().children[1], { restarts: 0, lastFailure: cause })
 })
 
-onBoth(t, 'an error gets through whatever hangs on it, and harms nobody on its way', async (t, isolation) => {
+onEach(t, 'an error gets through whatever hangs on it, and harms nobody on its way', async (t, isolation) => {
   const { troupe } = await stage(t)
   const odd = await troupe.spawn(Oddity, { name: 'odd', isolation })
   const inline = await troupe.spawn(Oddity, { name: 'inline' })
@@ -294,7 +294,7 @@ t.test('a message that a thread refuses has one outcome', async t => {
   const { runtime } = troupe
   const outcomes: string[] = []
   const unknown = foreignEntry('unknown')
-  runtime.find('/odd')?.deliver(unknown, runtime.seal(unknown, 1), {
+  runtime.find('/odd')?.deliver(unknown, runtime.seal(unknown, 1, 'thread'), {
     chain: undefined,
     expired: false,
     settle: value => void outcomes.push(`settled with ${String(value)}`),
@@ -304,7 +304,7 @@ t.test('a message that a thread refuses has one outcome', async t => {
   t.same(outcomes, ['ERR_UNKNOWN_MESSAGE'])
 })
 
-onBoth(t, 'an idle mailbox keeps nothing of its last message alive', async (t, isolation) => {
+onEach(t, 'an idle mailbox keeps nothing of its last message alive', async (t, isolation) => {
   setFlagsFromString('--expose-gc')
   const collect = runInNewContext('gc') as () => void
   const { troupe } = await stage(t, { strictPayloads: false })
@@ -312,12 +312,12 @@ onBoth(t, 'an idle mailbox keeps nothing of its last message alive', async (t, i
   let payload: object | undefined = { rows: new Float64Array(1_000) }
   const kept = new WeakRef(payload)
   const sealed: WeakRef<object>[] = []
-  if (isolation === 'thread') {
-    // what waits for a thread is not the payload, but its frame
+  if (isolation !== 'inline') {
+    // what waits for another thread or process is not the payload, but its frame
     const { runtime } = troupe
     const seal = runtime.seal.bind(runtime)
-    runtime.seal = (handler, value) => {
-      const frame = seal(handler, value)
+    runtime.seal = (handler, value, place) => {
+      const frame = seal(handler, value, place)
       sealed.push(new WeakRef(frame))
       return frame
     }
@@ -332,7 +332,7 @@ onBoth(t, 'an idle mailbox keeps nothing of its last message alive', async (t, i
   t.ok(sealed.every(frame => frame.deref() === undefined))
 })
 
-onBoth(t, 'a tell may meet a handler that defers its reply: nobody waits for it', async (t, isolation) => {
+onEach(t, 'a tell may meet a handler that defers its reply: nobody waits for it', async (t, isolation) => {
   const { troupe, spawn } = await stage(t)
   const subject = await spawn({ name: 'subject', isolation })
   subject.tell.defer()
@@ -340,7 +340,7 @@ onBoth(t, 'a tell may meet a handler that defers its reply: nobody waits for it'
   t.equal(troupe.inspect().children[1]?.restarts, 0)
 })
 
-onBoth(t, 'a spawned ref can be disposed of, which stops the actor', async (t, isolation) => {
+onEach(t, 'a spawned ref can be disposed of, which stops the actor', async (t, isolation) => {
   const { troupe } = await stage(t)
   {
     await using odd = await troupe.spawn(Oddity, { name: 'odd', isolation })

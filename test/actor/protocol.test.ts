@@ -16,7 +16,7 @@ import {
 } from 'troupe'
 import { typeByName, typeOf } from '../../src/actor/protocol.js'
 import { Checked, Derived, Given, Store } from '../helpers/actors/injected.js'
-import { onBoth, published, stage } from '../helpers/runtime.js'
+import { onEach, published, stage } from '../helpers/runtime.js'
 
 t.setTimeout(180_000)
 
@@ -258,7 +258,7 @@ t.test('every binding of the container resolves', async t => {
   t.equal(seen.get(Store), service)
 })
 
-onBoth(t, 'constructors are injected, also those that a class inherits', async (t, isolation) => {
+onEach(t, 'constructors are injected, also those that a class inherits', async (t, isolation) => {
   const { troupe } = await stage(t, { provide: [{ token: Store, value: { get: () => 'value' } }] })
   // services are objects of one thread: an isolated actor has what travels
   const spawning = troupe.spawn(Derived, { name: 'a', isolation, args: { from: 3 } })
@@ -266,7 +266,7 @@ onBoth(t, 'constructors are injected, also those that a class inherits', async (
   t.same(await derived.ask.injected(), { path: '/a', from: 3, clock: 'number', random: 'number' })
 })
 
-onBoth(t, 'Args is undefined where spawn was given none', async (t, isolation) => {
+onEach(t, 'Args is undefined where spawn was given none', async (t, isolation) => {
   const { troupe } = await stage(t)
   const given = await troupe.spawn(Given, { name: 'a', isolation })
   t.equal(await given.ask.args(), 'undefined')

@@ -1,11 +1,11 @@
 import t from 'tap'
 import { Actor, actor } from 'troupe'
 import { Subject } from '../helpers/actors/subject.js'
-import { onBoth, published, stage } from '../helpers/runtime.js'
+import { onEach, published, stage } from '../helpers/runtime.js'
 
 t.setTimeout(180_000)
 
-onBoth(
+onEach(
   t,
   'stop during onStart: the spawn is told, onStop runs once the start is done',
   async (t, isolation) => {
@@ -26,7 +26,7 @@ onBoth(
   },
 )
 
-onBoth(
+onEach(
   t,
   'a first start that fails leaves nothing, and its cause reaches the spawner',
   async (t, isolation) => {
@@ -49,7 +49,7 @@ onBoth(
   },
 )
 
-onBoth(t, 'messages wait until onStart is done', async (t, isolation) => {
+onEach(t, 'messages wait until onStart is done', async (t, isolation) => {
   const { troupe, probe, spawn } = await stage(t)
   const spawning = spawn({ name: 'a', isolation }, { start: 'wait start' })
   await probe.ask.arrived('start')
@@ -62,7 +62,7 @@ onBoth(t, 'messages wait until onStart is done', async (t, isolation) => {
   await spawning
 })
 
-onBoth(t, 'a throw in onStop is reported, and the end goes on', async (t, isolation) => {
+onEach(t, 'a throw in onStop is reported, and the end goes on', async (t, isolation) => {
   const { troupe, spawn } = await stage(t)
   const suppressed = published(t, 'troupe.suppressed', troupe)
   for (const [stop, message] of [
@@ -76,7 +76,7 @@ onBoth(t, 'a throw in onStop is reported, and the end goes on', async (t, isolat
   t.equal(troupe.inspect().children.length, 1)
 })
 
-onBoth(
+onEach(
   t,
   'a start that hangs and an onStop that hangs are given up after shutdownMs',
   async (t, isolation) => {
@@ -105,7 +105,7 @@ onBoth(
   },
 )
 
-onBoth(
+onEach(
   t,
   'the signal aborts when the end begins; a handler that outlasts shutdownMs is given up',
   async (t, isolation) => {
@@ -144,7 +144,7 @@ t.test('spawn options are checked: the error names the field, the value and what
     [{ shutdownMs: 2 ** 31 }, 'shutdownMs', /2147483648.*2147483647/],
     [{ leaseMs: Infinity }, 'leaseMs', /got Infinity/],
     [{ lifetime: 'forever' }, 'lifetime', /linked/],
-    [{ isolation: 'process' }, 'isolation', /inline.*thread/],
+    [{ isolation: 'server' }, 'isolation', /inline.*thread.*process/],
     [{ mailbox: { maxMessages: 0 } }, 'mailbox.maxMessages', /got 0/],
     [{ mailbox: { maxBytes: 1.5 } }, 'mailbox.maxBytes', /got 1.5/],
     [{ mailbox: { bytes: 1 } }, 'mailbox.bytes', /got 1/],

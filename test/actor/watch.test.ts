@@ -1,13 +1,13 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { Subject } from '../helpers/actors/subject.js'
-import { onBoth, stage, until } from '../helpers/runtime.js'
+import { onEach, stage, until } from '../helpers/runtime.js'
 
 t.setTimeout(180_000)
 
 const TEMPORARY = { restart: 'temporary' } as const
 
-onBoth(t, 'watching', async (t, isolation) => {
+onEach(t, 'watching', async (t, isolation) => {
   const { troupe, probe, spawn } = await stage(t)
   const watcher = await spawn({ name: 'w', isolation }, { notes: false })
   const told = async (count: number): Promise<string[]> => {
@@ -129,7 +129,7 @@ onBoth(t, 'watching', async (t, isolation) => {
   })
 })
 
-onBoth(
+onEach(
   t,
   'a death that waits in the mailbox when the watcher fails is not told to the next one',
   async (t, isolation) => {
@@ -164,7 +164,7 @@ t.test('an isolated actor is watched as any other', async t => {
   t.equal((await ended).incarnation > (early ?? 0), true)
 })
 
-onBoth(t, 'a throw in onTerminated fails the watcher', async (t, isolation) => {
+onEach(t, 'a throw in onTerminated fails the watcher', async (t, isolation) => {
   const { troupe, probe, spawn } = await stage(t)
   for (const terminated of isolation === 'inline' ? (['throw', 'reject'] as const) : (['throw'] as const)) {
     const watcher = await spawn({ name: terminated, isolation }, { terminated })

@@ -5,8 +5,8 @@ import { VirtualClock } from 'troupe/testing'
 import { Probe } from './actors/probe.js'
 import { Subject, type SubjectArgs } from './actors/subject.js'
 
-/** Where an actor under test runs: what holds for one holds for the other. */
-export const ISOLATIONS: readonly Isolation[] = ['inline', 'thread']
+/** Where an actor under test runs: what holds for one holds for all. */
+export const ISOLATIONS: readonly Isolation[] = ['inline', 'thread', 'process']
 
 /** So that a test that makes actors fail need not move the clock for each restart. */
 export const FORGIVING = { maxRestarts: 1_000, backoff: { baseMs: 0 } }
@@ -42,8 +42,8 @@ export async function stage(t: Test, options: TroupeOptions = {}): Promise<Stage
   return { troupe, clock, probe, spawn }
 }
 
-/** The same promise, kept for an actor on the event loop and for one in a thread of its own. */
-export function onBoth(t: Test, title: string, body: (t: Test, isolation: Isolation) => Promise<void>): void {
+/** The same promise, kept for an actor on the event loop, and for one in a thread or process of its own. */
+export function onEach(t: Test, title: string, body: (t: Test, isolation: Isolation) => Promise<void>): void {
   for (const isolation of ISOLATIONS) void t.test(`${title} (${isolation})`, t => body(t, isolation))
 }
 

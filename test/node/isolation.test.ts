@@ -1,46 +1,25 @@
 import t, { type Test } from 'tap'
 import { settle } from 'troupe/testing'
-import { Actor, actor, TensorData, type ActorClass, type ActorRef, type SpawnOptions } from 'troupe'
+import { Actor, actor, TensorData, type ActorClass, type Isolation } from 'troupe'
 import { Holder } from '../helpers/actors/holder.js'
 import { Oddity } from '../helpers/actors/oddity.js'
-import { Rogue } from '../helpers/actors/rogue.js'
-import { Subject } from '../helpers/actors/subject.js'
-import { onBoth, stage, until, type Stage } from '../helpers/runtime.js'
+import { apart, show, view } from '../helpers/isolation.js'
+import { stage, until } from '../helpers/runtime.js'
 
 t.setTimeout(180_000)
 
-interface Show extends Stage {
-  readonly rogue: ActorRef<Rogue>
-  /** What the runtime's log was told at `level`. */
-  readonly said: { level: string; text: string; fields: unknown }[]
-}
-
-/** A stage with a rogue in a thread. */
-async function show(t: Test, options: Partial<SpawnOptions> = {}): Promise<Show> {
-  const said: Show['said'] = []
-  const say =
-    (level: string) =>
-    (text: string, fields?: unknown): void =>
-      void said.push({ level, text, fields })
-  const log = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') }
-  const staged = await stage(t, { log })
-  const rogue = await staged.troupe.spawn(Rogue, { name: 'rogue', isolation: 'thread', ...options })
-  return { ...staged, rogue, said }
-}
-
-const view = ({ troupe }: Stage) => troupe.inspect().children[1]
-
-t.test('an actor written in TypeScript runs in a thread of its own', async t => {
-  const { rogue, said } = await show(t)
+apart(t, 'an actor written in TypeScript runs on its own', async (t, isolation) => {
+  const { rogue, said } = await show(t, isolation)
+  t.equal((await rogue.ask.pid()) === process.pid, isolation === 'thread')
   t.match(await rogue.ask.where(), /rogue\.ts$/)
   t.equal(await rogue.ask.count(), 1)
   await rogue.ask.log('hello')
   t.same(said, [{ level: 'info', text: 'hello', fields: { path: '/rogue' } }], 'its words reach the log')
 })
 
-t.test('tensors travel to a thread and back', async t => {
-  const { rogue } = await show(t)
-  for (const size of [3, 1_000_000]) {
+apart(t, 'tensors travel there and back', async (t, isolation) => {
+  const { rogue } = await show(t, isolation)
+  for (const size of [3, 20_000, 1_000_000, 5_000_000]) {
     const values = Float32Array.from({ length: size }, (_, i) => i / 2)
     const doubled = await rogue.ask.double(TensorData.of('float32', values, [size, 1]))
     t.same(doubled.shape, [size, 1])
@@ -52,7 +31,13 @@ t.test('tensors travel to a thread and back', async t => {
   }
 })
 
-onBoth(t, 'memory that is shared stays shared in messages, replies and arguments', async (t, isolation) => {
+for (const isolation of ['inline', 'thread'] as const) {
+  void t.test(`memory that is shared stays shared in messages, replies and arguments (${isolation})`, t =>
+    sharing(t, isolation),
+  )
+}
+
+async function sharing(t: Test, isolation: Isolation): Promise<void> {
   const { troupe } = await stage(t)
   const versions = new Int32Array(new SharedArrayBuffer(8), 4, 1)
   const spawn = (name: string) => troupe.spawn(Holder, { name, isolation, args: { versions } })
@@ -89,6 +74,27 @@ onBoth(t, 'memory that is shared stays shared in messages, replies and arguments
     'of what lies at the start of the other memory',
   )
   await t.rejects(holder.ask.throwWith(), { code: 'ERR_ACTOR_FAILED', cause: { message: 'with memory' } })
+}
+
+t.test('memory that is shared is refused by name where it would leave the process', async t => {
+  const { troupe } = await stage(t)
+  const refused = (path: string) => ({ code: 'ERR_SHARED_MEMORY', data: { path } })
+  const shared = new Int32Array(new SharedArrayBuffer(8))
+  const options = { name: 'holder', isolation: 'process' } as const
+  await t.rejects(troupe.spawn(Holder, { ...options, args: { versions: shared } }), {
+    code: 'ERR_ACTOR_START',
+    cause: refused('args[0].versions'),
+  })
+  const holder = await troupe.spawn(Holder, { ...options, args: { versions: new Int32Array(2) } })
+  await t.rejects(holder.ask.attach(0, shared.buffer), refused('args[1]'))
+  await t.rejects(holder.ask.weights(), { code: 'ERR_ACTOR_FAILED', cause: refused('args[0]') }, 'in a reply')
+  await t.rejects(holder.ask.throwWith(), { code: 'ERR_ACTOR_FAILED', cause: { message: 'with memory' } })
+  const inline = await troupe.spawn(Holder, { name: 'inline', args: { versions: shared } })
+  await t.rejects(
+    holder.ask.lend(inline),
+    { code: 'ERR_ACTOR_FAILED', cause: refused('args[1]') },
+    'in an ask of its own',
+  )
 })
 
 t.test('shared memory counts nothing in a mailbox, since it is not there', async t => {
@@ -105,81 +111,7 @@ t.test('shared memory counts nothing in a mailbox, since it is not there', async
   }
 })
 
-t.test('a thread that ends by itself is a failed actor with a typed reason', async t => {
-  const limits = { resourceLimits: { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 8 } }
-  const staged = await show(t, limits)
-  const { rogue } = staged
-
-  await t.test('process.exit fails the ask under way; the actor restarts', async t => {
-    await t.rejects(rogue.ask.exit(3), {
-      code: 'ERR_ACTOR_FAILED',
-      cause: { code: 'ERR_THREAD_EXITED', data: { path: '/rogue', exitCode: 3 } },
-    })
-    t.equal(await rogue.ask.count(), 1, 'a new thread')
-  })
-
-  await t.test('an error outside any handler', async t => {
-    for (const how of ['throwLater', 'rejectLater'] as const) {
-      const before = view(staged)?.restarts ?? 0
-      // the thread may be gone before it has answered
-      await rogue.ask[how]('on the loose').catch(() => undefined)
-      await until(() => view(staged)?.restarts === before + 1)
-      t.match(view(staged)?.lastFailure, {
-        code: 'ERR_THREAD_FAILED',
-        cause: { message: 'on the loose' },
-      })
-      t.equal(await rogue.ask.count(), 1)
-    }
-  })
-
-  await t.test('a memory limit', async t => {
-    await t.rejects(rogue.ask.fillMemory(), {
-      code: 'ERR_ACTOR_FAILED',
-      cause: { code: 'ERR_THREAD_LIMIT', data: { path: '/rogue' } },
-    })
-    t.equal(await rogue.ask.count(), 1)
-  })
-})
-
-t.test('a blocked thread can be stopped, killed and watched', async t => {
-  const staged = await show(t, { shutdownMs: 200 })
-  const { clock, probe, rogue, spawn, troupe } = staged
-  const watcher = await spawn({ name: 'w' }, { notes: false })
-  await watcher.ask.watch(rogue)
-
-  await t.test('a kill ends it at once', async t => {
-    const spinning = t.rejects(rogue.ask.spin(), { code: 'ERR_ACTOR_FAILED', data: { reason: 'killed' } })
-    await until(() => view(staged)?.mailbox.messages === 0)
-    troupe.kill(rogue)
-    await spinning
-    t.equal(await rogue.ask.count(), 1)
-    t.same(await probe.ask.take(), [], 'which is no death')
-  })
-
-  await t.test('code that blocks sees its signal abort', async t => {
-    const spinning = rogue.ask.spinUntilAborted()
-    await until(() => view(staged)?.mailbox.messages === 0)
-    const stopping = troupe.stop(rogue)
-    t.ok((await spinning) >= 0)
-    await stopping
-    t.same(await probe.ask.reach(1), ['w saw /rogue end: stopped'])
-  })
-
-  await t.test('one that does not heed it is ended after shutdownMs', async t => {
-    const again = await troupe.spawn(Rogue, { name: 'again', isolation: 'thread', shutdownMs: 200 })
-    await watcher.ask.watch(again)
-    const spinning = t.rejects(again.ask.spin(), { code: 'ERR_STOP_TIMEOUT', data: { shutdownMs: 200 } })
-    const waiting = t.rejects(again.ask.count(), { code: 'ERR_ACTOR_STOPPED' })
-    await until(() => troupe.runtime.find('/again')?.mailboxMessages === 1)
-    const stopping = troupe.stop(again)
-    await waiting
-    await clock.advance(200)
-    await Promise.all([spinning, stopping])
-    t.same((await probe.ask.reach(2)).slice(1), ['w saw /again end: stopped'])
-  })
-})
-
-t.test('a class that a thread cannot load fails its start with a typed reason', async t => {
+apart(t, 'a class that cannot be loaded there fails its start with a typed reason', async (t, isolation) => {
   const { troupe } = await stage(t)
   const declared = (name: string, module?: string): ActorClass => {
     class Declared extends Actor {}
@@ -192,20 +124,16 @@ t.test('a class that a thread cannot load fails its start with a typed reason', 
     [declared('unloadable-missing', '../fixtures/threads/nowhere.ts'), 'ERR_MODULE_LOAD', /nowhere\.ts/],
     [declared('unloadable-other', '../fixtures/threads/other-actor.ts'), 'ERR_NOT_LOADABLE', /no such class/],
   ] as const) {
-    const error = await troupe
-      .spawn(type, { name: 'a', isolation: 'thread' })
-      .catch((reason: unknown) => reason)
+    const error = await troupe.spawn(type, { name: 'a', isolation }).catch((reason: unknown) => reason)
     t.match(error, { code: 'ERR_ACTOR_START', cause: { code, message } }, code)
     t.equal(troupe.inspect().children.length, 1)
   }
 })
 
-t.test('a module that starts a runtime cannot be the one of an isolated actor', async t => {
+apart(t, 'a module that starts a runtime cannot be the one of an isolated actor', async (t, isolation) => {
   const { troupe } = await stage(t)
   const { Reentrant } = await import('../fixtures/threads/reentrant-actor.js')
-  const error = await troupe
-    .spawn(Reentrant, { name: 'a', isolation: 'thread' })
-    .catch((reason: unknown) => reason)
+  const error = await troupe.spawn(Reentrant, { name: 'a', isolation }).catch((reason: unknown) => reason)
   t.match(error, {
     code: 'ERR_ACTOR_START',
     cause: {
@@ -218,17 +146,8 @@ t.test('a module that starts a runtime cannot be the one of an isolated actor', 
   })
 })
 
-t.test('an error outside its hooks that ends a thread while it starts fails the start', async t => {
-  const { spawn, troupe } = await stage(t)
-  await t.rejects(spawn({ name: 'a', isolation: 'thread' }, { start: 'stray' }), {
-    code: 'ERR_ACTOR_START',
-    cause: { code: 'ERR_THREAD_FAILED', cause: { message: 'onStart went astray' } },
-  })
-  t.equal(troupe.inspect().children.length, 1)
-})
-
-t.test('an isolated actor has children in the runtime, supervised as any', async t => {
-  const staged = await show(t)
+apart(t, 'an isolated actor has children in the runtime, supervised as any', async (t, isolation) => {
+  const staged = await show(t, isolation)
   const { rogue, troupe } = staged
   const child = await rogue.ask.adopt()
   t.equal(child.path, '/rogue/child')
@@ -240,40 +159,12 @@ t.test('an isolated actor has children in the runtime, supervised as any', async
   t.equal(await rogue.ask.count(), 1)
 })
 
-t.test('deferring the reply to a message that is over is refused in the thread', async t => {
-  const { rogue, said } = await show(t)
+apart(t, 'deferring the reply to a message that is over is refused there', async (t, isolation) => {
+  const { rogue, said } = await show(t, isolation)
   await rogue.ask.deferLate()
   await until(() => said.length === 1)
   t.match(said, [{ text: 'refused', fields: { code: 'ERR_ACTOR_TYPE' } }])
   t.equal(await rogue.ask.count(), 1)
-})
-
-t.test('a thread learns of its end while it starts, and many start at once', async t => {
-  const { troupe, probe } = await stage(t)
-  const args = { probe, notes: false }
-  const options = (k: number) => ({ name: `s${k}`, isolation: 'thread', args }) as const
-  const spawning = [0, 1, 2].map(k => troupe.spawn(Subject, options(k)))
-  const refused = t.rejects(spawning[1] as Promise<unknown>, { code: 'ERR_ACTOR_FAILED' })
-  troupe.kill(troupe.lookup(Subject, '/s1'))
-  await refused
-  const [first, , third] = await Promise.all(spawning.map(spawn => spawn.catch(() => undefined)))
-  t.equal(await first?.ask.count(), 0)
-  t.equal(await third?.ask.count(), 0)
-  t.equal(troupe.inspect().children.length, 3)
-  await troupe.close()
-  t.equal(troupe.inspect().children.length, 0)
-})
-
-t.test('a thread that ends while nothing but a question of the runtime waits for it has failed', async t => {
-  const { troupe } = await stage(t)
-  const odd = await troupe.spawn(Oddity, { name: 'odd', isolation: 'thread' })
-  const cell = troupe.runtime.find('/odd')
-  await odd.ask.blockThenExit(50)
-  await until(() => {
-    void cell?.incarnation?.host?.caughtUp()
-    return cell?.restarts === 1
-  })
-  t.match(cell?.lastFailure, { code: 'ERR_THREAD_EXITED', data: { exitCode: 7 } })
 })
 
 t.test('what an ended incarnation wanted to spawn does not appear in the next one', async t => {
@@ -296,13 +187,17 @@ t.test('what an ended incarnation wanted to spawn does not appear in the next on
   t.same(troupe.inspect().children[1]?.children, [])
 })
 
-t.test('a thread knows which of the children that its actor left behind are still there', async t => {
-  const { troupe, clock } = await stage(t)
-  const odd = await troupe.spawn(Oddity, { name: 'odd', isolation: 'thread' })
-  await odd.ask.lease('a', 100)
-  await odd.ask.lease('b', 1_000)
-  await odd.ask.fail().catch(() => undefined)
-  t.equal(await odd.ask.childCount(), 2)
-  await clock.advance(100)
-  t.equal(await odd.ask.childCount(), 1)
-})
+apart(
+  t,
+  'it knows which of the children that its actor left behind are still there',
+  async (t, isolation) => {
+    const { troupe, clock } = await stage(t)
+    const odd = await troupe.spawn(Oddity, { name: 'odd', isolation })
+    await odd.ask.lease('a', 100)
+    await odd.ask.lease('b', 1_000)
+    await odd.ask.fail().catch(() => undefined)
+    t.equal(await odd.ask.childCount(), 2)
+    await clock.advance(100)
+    t.equal(await odd.ask.childCount(), 1)
+  },
+)

@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import type { Worker } from 'node:worker_threads'
 import t from 'tap'
-import { exportConditions, spawnThread } from '../../src/node/thread-boot.js'
+import { exportConditions } from '../../src/node/boot-plan.js'
+import { spawnThread } from '../../src/node/thread-boot.js'
 
 const fixture = (name: string): URL => new URL(`../fixtures/threads/${name}`, import.meta.url)
 

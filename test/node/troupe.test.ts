@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { Troupe, type TroupeOptions } from 'troupe'
 import { Subject } from '../helpers/actors/subject.js'
-import { onBoth, published, stage, until } from '../helpers/runtime.js'
+import { onEach, published, stage, until } from '../helpers/runtime.js'
 
 t.setTimeout(180_000)
 
@@ -36,7 +36,7 @@ t.test('options are checked: the error names the field, the value and what is ac
   }
 })
 
-onBoth(
+onEach(
   t,
   'inspect shows the tree: path, class, incarnation, state, mailbox, restarts, failure',
   async (t, isolation) => {
@@ -93,7 +93,7 @@ t.test('state stopping shows while onStop runs', async t => {
   await stopping
 })
 
-onBoth(t, 'events are published on diagnostics_channel', async (t, isolation) => {
+onEach(t, 'events are published on diagnostics_channel', async (t, isolation) => {
   const { troupe, spawn } = await stage(t)
   const seen = Object.fromEntries(
     ['started', 'failed', 'restarting', 'terminated'].map(name => [
@@ -185,7 +185,7 @@ t.test('runtimes of one process know nothing of each other', async t => {
   t.equal(await b.ask.count(), 0)
 })
 
-onBoth(t, 'ctx.random is a function of seed, path and incarnation', async (t, isolation) => {
+onEach(t, 'ctx.random is a function of seed, path and incarnation', async (t, isolation) => {
   const draw = async (seed: number, name: string): Promise<readonly number[][]> => {
     const { troupe, spawn } = await stage(t, { seed })
     const subject = await spawn({ name, isolation }, { notes: false })
@@ -210,7 +210,7 @@ onBoth(t, 'ctx.random is a function of seed, path and incarnation', async (t, is
   if (isolation === 'inline') t.notSame(once[0], once[1])
 })
 
-onBoth(t, 'ctx.fence grows with each incarnation', async (t, isolation) => {
+onEach(t, 'ctx.fence grows with each incarnation', async (t, isolation) => {
   const { spawn } = await stage(t)
   const subject = await spawn({ name: 'a', isolation }, { notes: false })
   const first = await subject.ask.fence()

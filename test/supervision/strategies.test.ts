@@ -4,11 +4,11 @@ import { settle } from 'troupe/testing'
 import { Subject } from '../helpers/actors/subject.js'
 import { OneForAll, OneForOne, RestForOne, supervising } from '../helpers/actors/supervisors.js'
 import { ABC, family, restarts } from '../helpers/family.js'
-import { FORGIVING, onBoth, stage, until } from '../helpers/runtime.js'
+import { FORGIVING, onEach, stage, until } from '../helpers/runtime.js'
 
 t.setTimeout(180_000)
 
-onBoth(t, 'one-for-one restarts the child that failed, alone', async (t, isolation) => {
+onEach(t, 'one-for-one restarts the child that failed, alone', async (t, isolation) => {
   const staged = await family(t, OneForOne, ABC, isolation)
   const [a, b, c] = staged.children
   a.tell.add(1)
@@ -19,7 +19,7 @@ onBoth(t, 'one-for-one restarts the child that failed, alone', async (t, isolati
   t.same(restarts(staged), [0, 1, 0])
 })
 
-onBoth(t, 'one-for-all stops all in reverse order and starts all in order', async (t, isolation) => {
+onEach(t, 'one-for-all stops all in reverse order and starts all in order', async (t, isolation) => {
   const children = ABC.map((child, k) => (k === 2 ? { ...child, isolation } : child))
   const staged = await family(t, OneForAll, children, isolation)
   const [a, b, c] = staged.children
@@ -38,7 +38,7 @@ onBoth(t, 'one-for-all stops all in reverse order and starts all in order', asyn
   t.same(restarts(staged), [1, 1, 1])
 })
 
-onBoth(t, 'rest-for-one restarts the child that failed and those started after it', async (t, isolation) => {
+onEach(t, 'rest-for-one restarts the child that failed and those started after it', async (t, isolation) => {
   const staged = await family(t, RestForOne, ABC, isolation)
   const [a, b, c] = staged.children
   a.tell.add(1)
@@ -189,7 +189,7 @@ t.test('a spawn that is under way while its group restarts resolves once the chi
   t.same(restarts(staged), [1, 1])
 })
 
-onBoth(
+onEach(
   t,
   'permanent children always start again, transient ones unless they stop, failover ones when killed, temporary ones never',
   async (t, isolation) => {

@@ -1,7 +1,7 @@
 import { Actor, actor, handles, TensorData, type ActorRef } from 'troupe'
 import { Idle } from './idle.js'
 
-/** Does to its thread what no inline actor may do to the process. Module scope runs in the thread: it is TypeScript. */
+/** Does to its thread or process what no inline actor may do. Module scope runs there: it is TypeScript. */
 @actor('test-rogue', { module: import.meta.url })
 export class Rogue extends Actor {
   #count = 0
@@ -9,6 +9,10 @@ export class Rogue extends Actor {
 
   @handles() count(): number {
     return ++this.#count
+  }
+
+  @handles() pid(): number {
+    return process.pid
   }
 
   @handles() where(): string {
@@ -28,6 +32,20 @@ export class Rogue extends Actor {
 
   @handles() exit(code: number): void {
     process.exit(code)
+  }
+
+  @handles() abort(): void {
+    process.abort()
+  }
+
+  @handles() signal(signal: string): void {
+    process.kill(process.pid, signal)
+  }
+
+  /** Writes where a program writes that knows of no actors. */
+  @handles() print(text: string): void {
+    console.log(text)
+    console.error(text)
   }
 
   @handles() fillMemory(): void {

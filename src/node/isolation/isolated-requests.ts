@@ -1,15 +1,15 @@
-import { describe, errorInfo, TroupeError } from '../errors.js'
-import type { Timer } from '../determinism/index.js'
-import { Cell } from '../actor/cell.js'
-import type { SpawnOptions } from '../actor/child-spec.js'
-import { foreignEntry } from '../actor/foreign-type.js'
-import { inbound } from '../actor/inbound.js'
-import type { LocalDeferredReply } from '../actor/local-deferred-reply.js'
-import type { LocalIncarnation } from '../actor/local-incarnation.js'
-import type { Logger } from '../actor/logger.js'
-import { typeByName, type ActorType } from '../actor/protocol.js'
-import { ActorRef, staleSender, type RefTarget, type Watcher } from '../actor/ref.js'
-import type { Runtime } from './runtime.js'
+import { describe, errorInfo, TroupeError } from '../../errors.js'
+import type { Timer } from '../../determinism/index.js'
+import { Cell } from '../../actor/cell.js'
+import type { SpawnOptions } from '../../actor/child-spec.js'
+import { foreignEntry } from '../../actor/foreign-type.js'
+import { inbound } from '../../actor/inbound.js'
+import type { LocalDeferredReply } from '../../actor/local-deferred-reply.js'
+import type { LocalIncarnation } from '../../actor/local-incarnation.js'
+import type { Logger } from '../../actor/logger.js'
+import { typeByName, type ActorType } from '../../actor/protocol.js'
+import { ActorRef, staleSender, type RefTarget, type Watcher } from '../../actor/ref.js'
+import type { Runtime } from '../runtime.js'
 import {
   packError,
   packValue,
@@ -17,22 +17,24 @@ import {
   unseal,
   unpackValue,
   type ActorName,
+  type Crossing,
   type SendBody,
   type SpawnBody,
-  type ThreadMessage,
-} from './thread-protocol.js'
+  type IsolationMessage,
+} from './isolation-protocol.js'
 
-/** Runs a callback that lives in the thread. */
+/** Runs a callback that lives on the other side. */
 interface Callbacks {
   callback(id: number): Promise<void>
 }
 
-/** What a thread asks of the runtime on behalf of its actor: done here, in the name of the cell's incarnation. */
-export class ThreadRequests {
+/** What an isolated actor asks of the runtime: done here, in the name of the cell's incarnation. */
+export class IsolatedRequests {
   readonly #cell: Cell
   readonly #runtime: Runtime
+  readonly #crossing: Crossing
   readonly #callbacks: Callbacks
-  readonly #post: (message: ThreadMessage) => void
+  readonly #post: (message: IsolationMessage) => void
   readonly #timers = new Map<number, Timer>()
   readonly #deferred = new Map<number, LocalDeferredReply<unknown>>()
   readonly #asks = new Map<number, AbortController>()
@@ -40,9 +42,16 @@ export class ThreadRequests {
   readonly #follower: Watcher
   #closed = false
 
-  constructor(cell: Cell, runtime: Runtime, callbacks: Callbacks, post: (message: ThreadMessage) => void) {
+  constructor(
+    cell: Cell,
+    runtime: Runtime,
+    crossing: Crossing,
+    callbacks: Callbacks,
+    post: (message: IsolationMessage) => void,
+  ) {
     this.#cell = cell
     this.#runtime = runtime
+    this.#crossing = crossing
     this.#callbacks = callbacks
     this.#post = post
     this.#follower = {
@@ -65,12 +74,12 @@ export class ThreadRequests {
     this.#asks.clear()
   }
 
-  /** A value that the thread packed. */
+  /** A value that the other side packed. */
   value(body: unknown): unknown {
-    return unpackValue(body, this.#runtime.hooks)
+    return unpackValue(body, this.#crossing)
   }
 
-  handle([tag, id, body]: ThreadMessage): void {
+  handle([tag, id, body]: IsolationMessage): void {
     const incarnation = this.#cell.incarnation
     if (incarnation === undefined || incarnation.ended) return
     switch (tag) {
@@ -139,12 +148,12 @@ export class ThreadRequests {
         this.#log(body as [keyof Logger, string, Record<string, unknown> | undefined])
         break
       default:
-        throw new TroupeError('ERR_INTERNAL', `a thread sent ${describe(tag)}`)
+        throw new TroupeError('ERR_INTERNAL', `an isolated actor sent ${describe(tag)}`)
     }
   }
 
   #tell(incarnation: LocalIncarnation, { path, message }: SendBody): void {
-    const { name, args } = unseal(message, this.#runtime.hooks)
+    const { name, args } = unseal(message, this.#crossing)
     try {
       const target = this.#runtime.resolve(path)
       const { handler, payload } = entering(target, name, args)
@@ -160,14 +169,14 @@ export class ThreadRequests {
     id: number,
     { path, message, timeoutMs }: SendBody,
   ): Promise<unknown> {
-    const { name, args } = unseal(message, this.#runtime.hooks)
+    const { name, args } = unseal(message, this.#crossing)
     const target = this.#runtime.resolve(path)
     const { handler, payload } = entering(target, name, args)
     const controller = new AbortController()
     this.#asks.set(id, controller)
     try {
       const options = { signal: controller.signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) }
-      return packValue(await target.ask(handler, payload, options, incarnation), this.#runtime.hooks)
+      return packValue(await target.ask(handler, payload, options, incarnation), this.#crossing)
     } finally {
       this.#asks.delete(id)
     }
@@ -179,19 +188,19 @@ export class ThreadRequests {
     if (incarnation.ended) throw staleSender(incarnation)
     return this.#cell.spawnChild(
       registered,
-      { ...(options as unknown as SpawnOptions), args: unseal(args, this.#runtime.hooks).args[0] },
+      { ...(options as unknown as SpawnOptions), args: unseal(args, this.#crossing).args[0] },
       incarnation.link(),
     )
   }
 
-  /** The thread hears of a child before it hears of its end, which may have come already. */
+  /** The actor hears of a child before it hears of its end, which may have come already. */
   #spawned(id: number, child: Cell): void {
     const name: ActorName = { path: child.path, type: child.type.name }
     this.#post(['value', id, name])
     this.follow(child)
   }
 
-  /** Tells the thread, which keeps a list of its actor's children, when this one is gone. */
+  /** Tells the other side, which keeps a list of its actor's children, when this one is gone. */
   follow(child: Cell): void {
     this.#followed.add(child)
     child.watch(this.#follower)
@@ -207,7 +216,7 @@ export class ThreadRequests {
         if (!this.#closed) answer(value)
       },
       (error: unknown) => {
-        if (!this.#closed) this.#post(['error', id, packError(error)])
+        if (!this.#closed) this.#post(['error', id, packError(error, this.#crossing)])
       },
     )
   }
@@ -234,14 +243,14 @@ function entering(target: RefTarget, name: string, args: readonly unknown[]) {
   return args.length <= 1 ? { handler: entry, payload: args[0] } : { handler: entry.several, payload: args }
 }
 
-/** The class lives in a module that only the thread has loaded so far. */
+/** The class lives in a module that only the other side has loaded so far. */
 async function load(type: string, module: string | undefined): Promise<ActorType> {
   if (module !== undefined) await import(module)
   const loaded = typeByName(type)
   if (loaded !== undefined) return loaded
   throw new TroupeError(
     'ERR_NOT_LOADABLE',
-    `the runtime cannot load the actor class '${type}' that a thread spawns`,
+    `the runtime cannot load the actor class '${type}' that an isolated actor spawns`,
     {
       data: { type, module },
     },

@@ -1,49 +1,47 @@
 import { container, type DependencyContainer } from 'tsyringe'
-import { TroupeError } from '../errors.js'
-import { Clock, Random, SeededRandom, SystemClock, type Timer } from '../determinism/index.js'
-import type { Actor, ActorClass } from '../actor/actor.js'
-import type { ChainLink } from '../actor/chain.js'
-import type { SpawnOptions } from '../actor/child-spec.js'
-import { constructActor } from '../actor/constructing.js'
-import { ActorContext, Args, type Fence } from '../actor/context.js'
-import type { Terminated } from '../actor/death.js'
-import type { DeferredReply } from '../actor/deferred-reply.js'
-import { typeOfName } from '../actor/foreign-type.js'
-import { inbound, type Inbound } from '../actor/inbound.js'
-import { forwardingLogger, Logger } from '../actor/logger.js'
-import { typeOf, type ActorType } from '../actor/protocol.js'
-import { ActorRef, SpawnedRef, bindArgs, bindRefs, type RefTarget, type Sender } from '../actor/ref.js'
-import { checkDelay, checkPeriod } from '../actor/timers.js'
-import type { ValueHooks } from '../wire/index.js'
-import { refHooks } from './ref-hooks.js'
-import { isPromiseLike } from '../actor/message-cell.js'
-import { ThreadDeferredReply } from './thread-deferred-reply.js'
-import { threadTarget, type ThreadLine } from './thread-target.js'
+import { TroupeError } from '../../errors.js'
+import { Clock, Random, SeededRandom, SystemClock, type Timer } from '../../determinism/index.js'
+import type { Actor, ActorClass } from '../../actor/actor.js'
+import type { ChainLink } from '../../actor/chain.js'
+import type { SpawnOptions } from '../../actor/child-spec.js'
+import { constructActor } from '../../actor/constructing.js'
+import { ActorContext, Args, type Fence } from '../../actor/context.js'
+import type { Terminated } from '../../actor/death.js'
+import type { DeferredReply } from '../../actor/deferred-reply.js'
+import { typeOfName } from '../../actor/foreign-type.js'
+import { inbound, type Inbound } from '../../actor/inbound.js'
+import { forwardingLogger, Logger } from '../../actor/logger.js'
+import { typeOf, type ActorType } from '../../actor/protocol.js'
+import { ActorRef, SpawnedRef, bindArgs, bindRefs, type RefTarget, type Sender } from '../../actor/ref.js'
+import { checkDelay, checkPeriod } from '../../actor/timers.js'
+import { refHooks } from '../ref-hooks.js'
+import { isPromiseLike } from '../../actor/message-cell.js'
+import { IsolatedDeferredReply } from './isolated-deferred-reply.js'
+import type { HostChannel } from './host-channel.js'
+import { isolatedTarget, type HostLine } from './isolated-target.js'
 import {
   seal,
   packError,
   packValue,
-  transferable,
   type SealedMessage,
   unseal,
   unpackCause,
   unpackError,
   unpackReason,
   type ActorName,
+  type Crossing,
   type ReasonData,
   type StartBody,
   type TerminatedBody,
-  type ThreadMessage,
-  type ThreadTag,
-} from './thread-protocol.js'
-
-type Post = (message: ThreadMessage, transfer: ArrayBuffer[] | undefined) => void
+  type IsolationMessage,
+  type IsolationTag,
+} from './isolation-protocol.js'
 
 /**
- * An isolated actor's incarnation, in its thread: the instance and its context. Whatever the context does is asked of
- * the host, where the cell is. It never outlives its incarnation, since the thread does not.
+ * An isolated actor's incarnation, in its thread or process: the instance and its context. Whatever the context does is
+ * asked of the host, where the cell is. It never outlives its incarnation, since the thread or process does not.
  */
-export class ThreadIncarnation implements ActorContext, Sender {
+export class IsolatedIncarnation implements ActorContext, Sender {
   readonly path: string
   readonly incarnation: number
   readonly ended = false
@@ -53,11 +51,10 @@ export class ThreadIncarnation implements ActorContext, Sender {
   readonly #type: ActorType
   readonly #parent: ActorName | undefined
   readonly #children = new Map<string, ActorName>()
-  readonly #control: Int32Array
+  readonly #channel: HostChannel
   readonly #abort = new AbortController()
-  readonly #hooks: ValueHooks
-  readonly #line: ThreadLine
-  readonly #post: Post
+  readonly #crossing: Crossing
+  readonly #line: HostLine
   readonly #waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>()
   readonly #callbacks = new Map<number, { run: () => unknown; once: boolean }>()
   #instance: Actor | undefined
@@ -66,21 +63,20 @@ export class ThreadIncarnation implements ActorContext, Sender {
   #lastId = 0
   /** Messages and hooks that are not done: the cell sends one at a time. */
   #underWay = 0
-  #interjected: (() => void)[] = []
+  readonly #interjected: (() => void)[] = []
   #progressed = false
 
-  constructor(type: ActorType, body: StartBody, post: Post) {
+  constructor(type: ActorType, body: StartBody, channel: HostChannel) {
     this.path = body.path
     this.incarnation = body.incarnation
     this.random = new SeededRandom(body.seed)
     this.#type = type
     this.#parent = body.parent
     for (const child of body.children) this.#children.set(child.path, child)
-    this.#control = new Int32Array(body.control)
-    this.#post = post
-    this.#hooks = refHooks(path => this.#target(path))
+    this.#channel = channel
+    this.#crossing = { hooks: refHooks(path => this.#target(path)), sharesMemory: channel.sharesMemory }
     this.#line = {
-      hooks: this.#hooks,
+      crossing: this.#crossing,
       nextId: () => ++this.#lastId,
       request: (tag, body, id) => this.#request(tag, body, id),
       send: (tag, id, data) => this.#send(tag, id, data),
@@ -92,13 +88,13 @@ export class ThreadIncarnation implements ActorContext, Sender {
 
   start(id: number, { args, cause }: StartBody): void {
     this.#answer(id, () => {
-      const bound = bindArgs(unseal(args, this.#hooks).args[0], this)
+      const bound = bindArgs(unseal(args, this.#crossing).args[0], this)
       this.#instance = constructActor(this.#type, this, () => this.#scope(bound))
       return this.#instance.onStart?.(unpackCause(cause))
     })
   }
 
-  handle([tag, id, body]: ThreadMessage): void {
+  handle([tag, id, body]: IsolationMessage): void {
     switch (tag) {
       case 'tell':
       case 'ask':
@@ -147,10 +143,10 @@ export class ThreadIncarnation implements ActorContext, Sender {
   #message(id: number, asked: boolean, sealed: SealedMessage): void {
     let message: Inbound
     try {
-      const { name, args } = unseal(sealed, this.#hooks)
+      const { name, args } = unseal(sealed, this.#crossing)
       message = inbound(this.#type, name, args)
     } catch (error) {
-      this.#send('refused', id, packError(error))
+      this.#send('refused', id, packError(error, this.#crossing))
       return
     }
     const { handler, payload } = message
@@ -191,7 +187,7 @@ export class ThreadIncarnation implements ActorContext, Sender {
 
   get signal(): AbortSignal {
     // code that blocks the event loop learns of the end here: no message reaches it
-    if (Atomics.load(this.#control, 0) !== 0) this.#abort.abort()
+    if (Atomics.load(this.#channel.control, 0) !== 0) this.#abort.abort()
     return this.#abort.signal
   }
 
@@ -206,7 +202,7 @@ export class ThreadIncarnation implements ActorContext, Sender {
       type: registered.name,
       module: registered.module,
       options: rest,
-      args: seal('', [args], this.#hooks),
+      args: seal('', [args], this.#crossing),
     }
     const child = (await this.#request('spawn', body)) as ActorName
     this.#children.set(child.path, child)
@@ -272,13 +268,13 @@ export class ThreadIncarnation implements ActorContext, Sender {
       )
     }
     // a tell: nobody waits for the reply, and the handler need not care
-    if (waiting === 'unasked') return ThreadDeferredReply.forNobody<T>()
+    if (waiting === 'unasked') return IsolatedDeferredReply.forNobody<T>()
     this.#reply = 'deferred'
     const id = ++this.#lastId
     this.#send('defer', id)
-    return new ThreadDeferredReply<T>(
-      value => this.#send('settle-value', id, packValue(value, this.#hooks)),
-      error => this.#send('settle-error', id, packError(error)),
+    return new IsolatedDeferredReply<T>(
+      value => this.#send('settle-value', id, packValue(value, this.#crossing)),
+      error => this.#send('settle-error', id, packError(error, this.#crossing)),
     )
   }
 
@@ -300,7 +296,7 @@ export class ThreadIncarnation implements ActorContext, Sender {
   // plumbing
 
   #target(path: string): RefTarget {
-    return threadTarget(this.#line, path)
+    return isolatedTarget(this.#line, path)
   }
 
   #refTo({ path, type }: ActorName): ActorRef {
@@ -315,7 +311,7 @@ export class ThreadIncarnation implements ActorContext, Sender {
       cancel: () => {
         if (this.#callbacks.delete(id)) this.#send('cancel', id)
       },
-      // the thread itself keeps the process alive
+      // the way to the host keeps the thread or process alive
       hold: () => undefined,
     }
   }
@@ -326,7 +322,7 @@ export class ThreadIncarnation implements ActorContext, Sender {
     this.#send('run', id)
   }
 
-  #request(tag: ThreadTag, body: unknown, id = ++this.#lastId): Promise<unknown> {
+  #request(tag: IsolationTag, body: unknown, id = ++this.#lastId): Promise<unknown> {
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject })
       this.#send(tag, id, body)
@@ -339,8 +335,8 @@ export class ThreadIncarnation implements ActorContext, Sender {
     return waiting
   }
 
-  #send(tag: ThreadTag, id: number, body?: unknown): void {
-    this.#post([tag, id, body], transferable(body))
+  #send(tag: IsolationTag, id: number, body?: unknown): void {
+    this.#channel.post([tag, id, body])
   }
 
   #runInterjected(): void {
@@ -364,7 +360,7 @@ export class ThreadIncarnation implements ActorContext, Sender {
     }
     const fail = (error: unknown): void => {
       end()
-      this.#send('error', id, packError(error))
+      this.#send('error', id, packError(error, this.#crossing))
       // whether the actor lives on the cell knows
       for (const callback of this.#interjected.splice(0)) this.#runSoon(callback)
     }
@@ -372,7 +368,7 @@ export class ThreadIncarnation implements ActorContext, Sender {
       let body: unknown
       try {
         // a deferred reply is settled on its own way
-        body = value instanceof ThreadDeferredReply ? undefined : packValue(value, this.#hooks)
+        body = value instanceof IsolatedDeferredReply ? undefined : packValue(value, this.#crossing)
       } catch (error) {
         fail(error)
         return

@@ -1,7 +1,7 @@
-import type { DeferredReply } from '../actor/deferred-reply.js'
+import type { DeferredReply } from '../../actor/deferred-reply.js'
 
-/** A deferred reply in an actor's thread: its host has the ask. */
-export class ThreadDeferredReply<T> implements DeferredReply<T> {
+/** A deferred reply of an isolated actor: its host has the ask. */
+export class IsolatedDeferredReply<T> implements DeferredReply<T> {
   readonly #onValue: (value: T) => void
   readonly #onError: (error: Error) => void
   settled = false
@@ -11,9 +11,9 @@ export class ThreadDeferredReply<T> implements DeferredReply<T> {
     this.#onError = onError
   }
 
-  static forNobody<T>(): ThreadDeferredReply<T> {
+  static forNobody<T>(): IsolatedDeferredReply<T> {
     const nobody = (): void => undefined
-    return new ThreadDeferredReply<T>(nobody, nobody)
+    return new IsolatedDeferredReply<T>(nobody, nobody)
   }
 
   resolve(value: T): void {

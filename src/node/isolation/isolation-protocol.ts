@@ -1,36 +1,37 @@
-import { errorFromInfo, errorInfo } from '../errors.js'
-import type { StartCause } from '../actor/death.js'
-import { decodeFrame, encodeFrame, type SharedBuffers, type ValueHooks } from '../wire/index.js'
+import { errorFromInfo, errorInfo } from '../../errors.js'
+import type { StartCause } from '../../actor/death.js'
+import { decodeFrame, encodeFrame, type SharedBuffers, type ValueHooks } from '../../wire/index.js'
 
 /**
- * What a thread host and its thread say to each other: `[tag, id, body?]`. Payloads of users travel as frames, so that
- * they mean the same as between processes; everything else is the runtime's own plain data. Answers carry the id of
- * what they answer.
+ * What the host of an isolated actor and the other side, its thread or process, say to each other: `[tag, id, body?]`.
+ * Payloads of users travel as frames, so that they mean the same wherever it runs; everything else is the runtime's own
+ * plain data. Answers carry the id of what they answer.
  */
-export type ThreadMessage = readonly [tag: ThreadTag, id: number, body?: unknown]
+export type IsolationMessage = readonly [tag: IsolationTag, id: number, body?: unknown]
 
-export type ThreadTag =
-  // to the thread: answered with 'value' or 'error'
+export type IsolationTag =
+  // to the other side: answered with 'value' or 'error'
   | 'start' // body: StartBody
   | 'tell' // body: SealedMessage
   | 'ask' // body: SealedMessage
   | 'terminated' // body: TerminatedBody
-  | 'callback' // id of a callback of the thread's in the body
+  | 'callback' // id of one of its callbacks in the body
   | 'stop' // body: ReasonData
   | 'ping'
-  // to the thread: not answered
+  // to the other side: not answered
   | 'abort'
   | 'child-gone' // body: path
   // answers, both ways
   | 'value' // body: absent, a primitive, or a SealedFrame with one argument
   | 'error' // body: PackedError
   | 'refused' // a 'tell' or 'ask' that reached no handler; body: PackedError
-  // from the thread: requests answered with 'value' or 'error'
+  // from the other side: requests answered with 'value' or 'error'
   | 'send-ask' // body: SendBody
   | 'spawn' // body: SpawnBody
   | 'stop-child' // body: path
-  // from the thread: not answered
+  // from the other side: not answered
   | 'loaded'
+  | 'fatal' // an error outside any handler, before it ends its process; body: PackedError
   | 'send-tell' // body: SendBody
   | 'abort-ask' // id of the ask
   | 'kill-child' // body: path
@@ -61,7 +62,7 @@ export interface SpawnBody {
   readonly args: SealedMessage
 }
 
-/** What a spawned or adopted child is known by in the thread. */
+/** What a spawned or adopted child is known by on the other side. */
 export interface ActorName {
   readonly path: string
   readonly type: string
@@ -94,21 +95,14 @@ export interface StartBody {
   readonly cause: CauseData
   /** The spawn's `args`, as a message's one argument. */
   readonly args: SealedMessage
-  /** One word: 1 once the incarnation begins to end. Seen also by code that blocks its event loop. */
-  readonly control: SharedArrayBuffer
 }
 
-/** Frames at least this long are handed over rather than copied. */
-const TRANSFER_BYTES = 64 * 1024
-
-/** The buffers of this body that are worth handing over: nobody here uses them afterwards. */
-export function transferable(body: unknown): ArrayBuffer[] | undefined {
-  const frame: unknown = Array.isArray(body) ? body[0] : body
-  return frame instanceof Uint8Array &&
-    frame.byteLength >= TRANSFER_BYTES &&
-    frame.buffer instanceof ArrayBuffer
-    ? [frame.buffer]
-    : undefined
+/** How values cross the border. */
+export interface Crossing {
+  /** How refs travel. */
+  readonly hooks: ValueHooks
+  /** Do shared buffers go along by reference? If not they are refused. */
+  readonly sharesMemory: boolean
 }
 
 /** Is it the same value after a structured clone as after the codec? Then it can do without a frame. */
@@ -123,29 +117,29 @@ function isPrimitive(value: unknown): boolean {
 }
 
 /** A value for the body of 'value': primitives as they are, the rest as a frame. */
-export function packValue(value: unknown, hooks: ValueHooks): unknown {
-  return isPrimitive(value) ? value : sealFrame('', [value], hooks)
+export function packValue(value: unknown, crossing: Crossing): unknown {
+  return isPrimitive(value) ? value : sealFrame('', [value], crossing)
 }
 
-export function unpackValue(body: unknown, hooks: ValueHooks): unknown {
+export function unpackValue(body: unknown, { hooks }: Crossing): unknown {
   return isPrimitive(body) ? body : openFrame(body as SealedFrame, hooks).args[0]
 }
 
-/** A frame; or one and the shared buffers that it names, which `postMessage` shares with the other thread. */
+/** A frame; or one and the shared buffers that it names, which the other side gets by reference. */
 export type SealedFrame = Uint8Array | readonly [frame: Uint8Array, ...shared: SharedArrayBuffer[]]
 
 /**
- * A message that waits for its thread: a frame; or its name and arguments where those are primitives, which saves a
+ * A message that waits for its actor: a frame; or its name and arguments where those are primitives, which saves a
  * quarter of the round trip.
  */
 export type SealedMessage = SealedFrame | readonly [name: string, ...args: unknown[]]
 
-/** @throws ERR_PAYLOAD naming the path to an argument that cannot be sent */
-export function seal(name: string, args: readonly unknown[], hooks: ValueHooks): SealedMessage {
-  return args.every(isPrimitive) ? [name, ...args] : sealFrame(name, args, hooks)
+/** @throws ERR_PAYLOAD, ERR_SHARED_MEMORY naming the path to an argument that cannot be sent */
+export function seal(name: string, args: readonly unknown[], crossing: Crossing): SealedMessage {
+  return args.every(isPrimitive) ? [name, ...args] : sealFrame(name, args, crossing)
 }
 
-export function unseal(message: SealedMessage, hooks: ValueHooks): { name: string; args: unknown[] } {
+export function unseal(message: SealedMessage, { hooks }: Crossing): { name: string; args: unknown[] } {
   if (isNamed(message)) {
     const [name, ...args] = message
     return { name, args }
@@ -158,11 +152,12 @@ function isNamed(message: SealedMessage): message is readonly [name: string, ...
 }
 
 /** A frame of its own bytes: a posted view takes its whole buffer along, and so would `slice`. */
-function sealFrame(name: string, args: readonly unknown[], hooks: ValueHooks): SealedFrame {
-  const shared: SharedBuffers = []
+function sealFrame(name: string, args: readonly unknown[], crossing: Crossing): SealedFrame {
+  const { hooks, sharesMemory } = crossing
+  const shared: SharedBuffers | undefined = sharesMemory ? [] : undefined
   const frame = encodeFrame({ kind: 'tell', target: '/' }, name, args, hooks, shared)
   const own = frame.byteLength === frame.buffer.byteLength ? frame : new Uint8Array(frame)
-  return shared.length === 0 ? own : [own, ...shared]
+  return shared === undefined || shared.length === 0 ? own : [own, ...shared]
 }
 
 function openFrame(sealed: SealedFrame, hooks: ValueHooks) {
@@ -176,17 +171,21 @@ export type PackedError = SealedFrame
 
 const NO_HOOKS: ValueHooks = { encode: () => undefined, decode: () => undefined }
 
-export function packError(error: unknown): PackedError {
-  return sealFrame('', [error instanceof Error ? error : errorFromInfo(errorInfo(error))], NO_HOOKS)
+export function packError(error: unknown, { sharesMemory }: Pick<Crossing, 'sharesMemory'>): PackedError {
+  const packed = error instanceof Error ? error : errorFromInfo(errorInfo(error))
+  return sealFrame('', [packed], { hooks: NO_HOOKS, sharesMemory })
 }
 
 export function unpackError(packed: unknown): Error {
   return openFrame(packed as PackedError, NO_HOOKS).args[0] as Error
 }
 
-export function packReason(reason: { kind: string; cause?: unknown; node?: string }): ReasonData {
+export function packReason(
+  reason: { kind: string; cause?: unknown; node?: string },
+  crossing: Crossing,
+): ReasonData {
   return (
-    reason.kind === 'failed' ? { kind: 'failed', cause: packError(reason.cause) } : reason
+    reason.kind === 'failed' ? { kind: 'failed', cause: packError(reason.cause, crossing) } : reason
   ) as ReasonData
 }
 
