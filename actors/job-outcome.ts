@@ -18,13 +18,12 @@ export interface FinalState {
  * @param last where checkpoints stay when the job has ended: the version of the last one
  */
 export async function finalState(
-  { servers, checkpointer }: JobCrew,
+  crew: JobCrew,
   last: { readonly generation: number; readonly version: number } | undefined,
 ): Promise<FinalState> {
+  const { servers, checkpointer } = crew
   // Handed to the checkpointer before the servers answer, and before it is asked below.
-  if (last !== undefined && last.version > 0) {
-    for (const server of servers) server.tell.cutNow(last.generation, last.version)
-  }
+  if (last !== undefined && last.version > 0) crew.cutNow(last.generation, last.version)
   const phases = await servers[0]!.ask.phases()
   const parts = await Promise.all(servers.map(async server => server.ask.weights()))
   const variables = parts[0]?.variables ?? []

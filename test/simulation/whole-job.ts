@@ -179,6 +179,7 @@ function specOf({ workers, parameterServers, epochs, checkpointEvery }: WholeJob
     args: { epochs },
     workers,
     parameterServers,
+    staleness: 0,
     seed: 11,
     kills: [],
     checkpoints: {

@@ -38,6 +38,7 @@ class Play {
     else if (act === 'cut') cluster.shards[0]!.requestCut()
     else if (act === 'repeat') {
       for (const norms of cluster.shards[shard]!.openNorms) cluster.shards[1 - shard]!.takeNorms(norms)
+      if (shard === 0) cluster.shards[1]!.marker.hear(cluster.shards[0]!.marker.raised)
     } else if (act === 'die') {
       if (me.gone) return
       cluster.ranks[rank]!.region.markExited()
@@ -83,15 +84,15 @@ class Play {
     return true
   }
 
-  /** When all shards have their part of a cut, ranks go on. */
+  /** When all shards have heeded the marker, ranks go on; the memory of whole cuts is used again. */
   #lower(): void {
-    const { cluster } = this
-    for (const parts of cuts(cluster).values()) {
-      const { marker } = parts[0]!
-      if (marker === 0 || this.markers.has(marker)) continue
+    const { shards } = this.cluster
+    const { raised } = shards[0]!.marker
+    if (raised > 0 && shards.every(({ marker }) => marker.heeded >= raised)) shards[0]!.marker.lower(raised)
+    for (const [marker, parts] of cuts(this.cluster)) {
+      if (this.markers.has(marker)) continue
       this.markers.add(marker)
-      cluster.shards[0]!.lowerMarker(marker)
-      for (const shard of cluster.shards) shard.releaseCut(parts[0]!)
+      for (const shard of shards) shard.releaseCut(parts[0]!)
     }
   }
 }
@@ -239,14 +240,14 @@ t.test(
     during = [...cluster.cuts.keys()]
     t.strictSame(during, [0, 1])
     t.notOk(cluster.isReady(0, 1), 'until all shards have cut')
-    cluster.shards[0]!.lowerMarker(1)
+    cluster.shards[0]!.marker.lower(1)
     t.ok(cluster.isReady(0, 1))
     t.ok(cluster.isReady(1, 0))
     const parked = cluster.ranks[1]!.parked(() => {
       cluster.shards[0]!.requestCut()
       t.notOk(cluster.isReady(0, 1))
       cluster.settle()
-      cluster.shards[0]!.lowerMarker(2)
+      cluster.shards[0]!.marker.lower(2)
       return cluster.cuts.size
     })
     t.equal(parked, 2, 'the parked rank was not waited for, and the version was cut before')
