@@ -16,6 +16,7 @@ import { encodeJobState, type SnapshotTensor, type TrainingState } from 'troupe/
 import { FaultPoints } from './fault-points.js'
 import { jobFacts, type JobSpec } from './job-spec.js'
 import type { JobSupervisor } from './job-supervisor.js'
+import { stepsOf } from './step-tally.js'
 
 export interface CheckpointerArgs {
   readonly job: JobSpec
@@ -42,7 +43,10 @@ export interface CheckpointRef extends CheckpointEntry {
 
 /** A checkpoint that was just written. */
 export interface WrittenCheckpoint extends CheckpointRef {
-  readonly bytes: number
+  /** Steps in it: of each worker, or in exact mode one number for all. */
+  readonly steps: readonly number[]
+  /** null: it was there already. */
+  readonly bytes: number | null
   /** From the cut's last piece to the end of writing. */
   readonly seconds: number
 }
@@ -178,7 +182,9 @@ export class Checkpointer extends Actor {
         const written = await this.#write(cut)
         if (written !== undefined) supervisor.tell.checkpointed(written)
       } catch (error) {
-        if (cut.generation >= this.#generation) supervisor.tell.checkpointFailed(cut.step, error)
+        if (cut.generation >= this.#generation) {
+          supervisor.tell.checkpointFailed(cut.step, stepsIn(cut), error)
+        }
       } finally {
         release(cut)
       }
@@ -210,10 +216,11 @@ export class Checkpointer extends Actor {
         fingerprint: this.#fingerprint,
         versions: this.#versions(),
       })
-      if (committed.outcome !== 'committed') return undefined
+      if (committed.outcome === 'closed') return undefined
       await this.#store.retain({ keepLast: job.checkpoints.keepLast }, 'lengths')
       const seconds = (clock.monotonic() - began) / 1000
-      return { ...this.#ref(committed.entry), bytes: committed.bytes, seconds }
+      const bytes = committed.outcome === 'committed' ? committed.bytes : null
+      return { ...this.#ref(committed.entry), steps: stepsOf(state), bytes, seconds }
     } catch (error) {
       await attempt.abort()
       throw error
@@ -243,6 +250,11 @@ export class Checkpointer extends Actor {
     const { node, tfjs, backend, build } = this.#fingerprint
     return { node, tfjs, [backend]: build }
   }
+}
+
+function stepsIn({ pieces }: Cut): readonly number[] {
+  const state = pieces.find(piece => piece.state !== null)?.state
+  return state ? stepsOf(state) : []
 }
 
 function release(cut: Cut): void {

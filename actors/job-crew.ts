@@ -3,7 +3,8 @@ import { Checkpointer, type CheckpointRef } from './checkpointer.js'
 import { Feeder } from './feeder.js'
 import { CHECKPOINTER, FEEDER, PATIENT, serverName, workerName, type JobSpec } from './job-spec.js'
 import type { JobSupervisor } from './job-supervisor.js'
-import { ParameterServer, type ServerState } from './parameter-server.js'
+import { ParameterServer } from './parameter-server.js'
+import type { ServerState } from './server-state.js'
 import { Worker } from './worker.js'
 
 /** They go on while their supervisor is down, and the next one takes them over. */
@@ -85,6 +86,29 @@ export class JobCrew {
     return Promise.all(
       this.servers.map(async server => server.ask.with(PATIENT).restore(generation, checkpoint, recovery)),
     )
+  }
+
+  /** Lets programs heed their `ctx.signal`. */
+  abort(): void {
+    for (const worker of this.workers) worker.tell.abort()
+  }
+
+  /** What the programs that have come to their end returned, by rank. */
+  async results(): Promise<Map<number, unknown>> {
+    const states = await Promise.all(this.workers.map(async worker => worker.ask.state()))
+    return new Map(states.flatMap(({ returned, result }, rank) => (returned ? [[rank, result]] : [])))
+  }
+
+  /** A cut is wanted: in exact mode of the version that has so many steps, else of the next that workers agree on. */
+  cutNow(generation: number, step: number): void {
+    for (const server of this.servers) server.tell.cutNow(generation, step)
+  }
+
+  /** A step was closed by all servers: of this rank, or null of all. */
+  stepClosed(of: number | null): void {
+    for (const [rank, worker] of this.workers.entries()) {
+      if (of === null || of === rank) worker.tell.stepClosed()
+    }
   }
 
   /** What each server holds now. */

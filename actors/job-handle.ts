@@ -41,8 +41,8 @@ export class SupervisedJob implements JobHandle {
   readonly #terminated: Promise<Terminated>
   readonly #afterwards: () => Promise<void>
   readonly #log = new EventLog<JobEvent>(0, MAX_UNREAD_EVENTS)
-  /** Steps told so far: an incarnation of the supervisor may tell again what the one before told. */
-  #steps = 0
+  /** Steps told so far, by worker where they are apart: a supervisor may tell again what the one before told. */
+  readonly #steps = new Map<string | null, number>()
   #started = false
   #end: End | undefined
   #wake: (() => void)[] = []
@@ -115,8 +115,8 @@ export class SupervisedJob implements JobHandle {
 
   #take(event: JobEvent): void {
     if (event.event === 'step') {
-      if (event.step <= this.#steps) return
-      this.#steps = event.step
+      if (event.step <= (this.#steps.get(event.worker) ?? 0)) return
+      this.#steps.set(event.worker, event.step)
     }
     if (event.event === 'started') {
       if (this.#started) return

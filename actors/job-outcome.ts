@@ -1,7 +1,11 @@
 import { createHash } from 'node:crypto'
 import { assemble, WEIGHTS_KIND, weightsSha256, type PhaseTimes } from 'troupe/training'
+import type { CheckpointRef } from './checkpointer.js'
 import type { JobCrew } from './job-crew.js'
 import { PATIENT } from './job-spec.js'
+
+/** How often the last version is cut, if no checkpoint comes of it. */
+const LAST_CUT_TRIES = 3
 
 /** What the servers hold at a job's end. */
 export interface FinalState {
@@ -18,19 +22,16 @@ export interface FinalState {
  * @param last where checkpoints stay when the job has ended: the version of the last one
  */
 export async function finalState(
-  { servers, checkpointer }: JobCrew,
+  crew: JobCrew,
   last: { readonly generation: number; readonly version: number } | undefined,
 ): Promise<FinalState> {
-  // Handed to the checkpointer before the servers answer, and before it is asked below.
-  if (last !== undefined && last.version > 0) {
-    for (const server of servers) server.tell.cutNow(last.generation, last.version)
-  }
+  const { servers } = crew
+  const newest = last === undefined ? null : await lastCheckpoint(crew, last)
   const phases = await servers[0]!.ask.phases()
   const parts = await Promise.all(servers.map(async server => server.ask.weights()))
   const variables = parts[0]?.variables ?? []
   const tensors = parts.flatMap(part => part?.tensors ?? [])
   const kinds = [...new Set(tensors.map(({ kind }) => kind))].filter(kind => kind !== WEIGHTS_KIND).sort()
-  const newest = last !== undefined ? await checkpointer.ask.with(PATIENT).newest() : null
   const slots = createHash('sha256')
   for (const kind of kinds) {
     const held = new Set(tensors.filter(tensor => tensor.kind === kind).map(({ variable }) => variable))
@@ -42,5 +43,20 @@ export async function finalState(
     slotsSha256: slots.digest('hex'),
     phases,
     checkpoint: newest?.path ?? null,
+  }
+}
+
+/** The newest checkpoint, which is one of the last version unless that cannot be written. */
+async function lastCheckpoint(
+  crew: JobCrew,
+  { generation, version }: { readonly generation: number; readonly version: number },
+): Promise<CheckpointRef | null> {
+  for (let tries = 1; ; tries++) {
+    if (version > 0) crew.cutNow(generation, version)
+    // Their pieces are with the checkpointer when they answer, before it is asked.
+    await crew.states()
+    const newest = await crew.checkpointer.ask.with(PATIENT).newest()
+    // A server whose memory was in use for cuts that were still being written has it again now.
+    if (version === 0 || newest?.step === version || tries === LAST_CUT_TRIES) return newest
   }
 }

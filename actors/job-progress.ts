@@ -10,7 +10,8 @@ import {
 } from 'troupe'
 import type { ClosedStep, PhaseTimes } from 'troupe/training'
 import { beginning, type ProgressState } from './progress-state.js'
-import { serverName, workerName, type JobSpec, type ResumePoint } from './job-spec.js'
+import { asynchrony, serverName, workerName, type JobSpec, type ResumePoint } from './job-spec.js'
+import { StepTally } from './step-tally.js'
 
 type Live = Extract<ProgramNotice, { tell: 'live' }>
 
@@ -30,10 +31,9 @@ export class JobProgress {
   /** Its folder, which has another name once its generation is closed. */
   #resumedFrom: string
   readonly #state: ProgressState
-  /** Steps closed, by server. */
-  #closed: number[]
-  /** What server 0 said of steps that are not told yet, or may have to be computed again. */
-  readonly #steps = new Map<number, ClosedStep>()
+  readonly #tally: StepTally
+  /** Steps that were made when everybody went on from a checkpoint last. */
+  #restoredAt: number
   #lastStepAtMs = 0
 
   /** @param state of who told before */
@@ -41,9 +41,11 @@ export class JobProgress {
     this.#spec = spec
     this.#resume = resume
     this.#resumedFrom = resume?.path ?? ''
-    const first = resume?.step ?? 0
-    this.#state = state ?? beginning(first, now, resume?.inexact ?? null)
-    this.#closed = new Array<number>(spec.parameterServers).fill(first)
+    const first = resume?.steps ?? new Array<number>(spec.staleness > 0 ? spec.workers : 1).fill(0)
+    const notes = [asynchrony(spec), resume?.inexact].filter(note => typeof note === 'string')
+    this.#state = state ?? beginning(first, now, notes.length > 0 ? notes.join('; ') : null)
+    this.#tally = new StepTally(spec.parameterServers, first, this.#state.told)
+    this.#restoredAt = this.#tally.steps
     this.#lastStepAtMs = now
   }
 
@@ -51,19 +53,9 @@ export class JobProgress {
     return this.#state
   }
 
-  /** Steps that every server has closed. */
+  /** Steps that every server has closed; where workers are apart, those of all of them. */
   get steps(): number {
-    return Math.min(...this.#closed)
-  }
-
-  /** Steps that were closed at least once. */
-  get furthest(): number {
-    return Math.max(this.#state.told, this.steps)
-  }
-
-  /** Steps that were told of. */
-  get told(): number {
-    return this.#state.told
+    return this.#tally.steps
   }
 
   resumesFrom(path: string): void {
@@ -88,7 +80,8 @@ export class JobProgress {
       case 'live':
         return this.#live(rank, notice, now)
       case 'epoch':
-        return this.#epochEnd(notice)
+        // Where workers are apart each has its own.
+        return rank === 0 ? this.#epochEnd(notice) : []
       case 'log':
         return [{ event: 'log', actor: workerName(rank), level: notice.level, message: notice.message }]
       case 'returned':
@@ -115,7 +108,7 @@ export class JobProgress {
     // The servers were ready before; now everybody goes on with them.
     const servers = rank === 0 ? this.#spec.parameterServers : 0
     for (let shard = 0; shard < servers; shard++) {
-      events.push(...this.back(serverName(shard), step, 0, now))
+      events.push(...this.back(serverName(shard), this.#restoredAt, 0, now))
     }
     return events
   }
@@ -182,34 +175,36 @@ export class JobProgress {
 
   /** @returns the steps to tell of: none before the start was told */
   closed(shard: number, step: ClosedStep, now: number): JobStep[] {
-    // What was adopted comes a second time, from the mailbox.
-    if (step.step < this.#closed[shard]!) return []
-    this.#closed[shard] = step.step + 1
-    if (shard === 0) this.#compare(step)
+    const before = this.#tally.close(shard, step)
+    if (before !== undefined && this.#spec.staleness === 0) this.#compare(before, step)
     return this.#report(now)
   }
 
-  /** Everything starts again from here: what servers say of steps after it is new. */
-  rolledBack(step: number): void {
-    this.#closed = this.#closed.map(() => step)
+  /** Everything starts again from these steps, as servers count them: what they say of later ones is new. */
+  rolledBack(steps: readonly number[]): void {
+    this.#tally.rolledBack(steps)
+    this.#restoredAt = this.#tally.steps
   }
 
   /**
-   * Takes up where who told before stopped.
+   * The steps that server 0 is to be asked for by who takes up where another stopped, by their first.
    *
-   * @param closed steps closed, by server
-   * @param steps all steps that server 0 has closed and that are not told, or may be computed again
+   * @param kept of exact mode: from there on steps may be computed again, and are compared
    */
-  adopt(closed: readonly number[], steps: readonly ClosedStep[], now: number): JobStep[] {
-    this.#closed = [...closed]
-    for (const step of steps) this.#steps.set(step.step, step)
+  adoptsFrom(kept: number): readonly number[] {
+    const { told } = this.#state
+    return this.#spec.staleness > 0 ? told : [Math.min(told[0]!, kept)]
+  }
+
+  /** Takes up where who told before stopped; see {@link StepTally.adopt}. */
+  adopt(closed: readonly (readonly number[])[], steps: readonly ClosedStep[], now: number): JobStep[] {
+    this.#tally.adopt(closed, steps)
     return this.#report(now)
   }
 
-  /** A checkpoint of this step is there: steps before it are not computed again. */
-  kept(step: number): void {
-    for (const known of this.#steps.keys())
-      if (known < step && known < this.#state.told) this.#steps.delete(known)
+  /** A checkpoint of these steps is there: steps before them are not computed again. */
+  kept(steps: readonly number[]): void {
+    this.#tally.kept(steps)
   }
 
   /** The steps that every server has closed, as far as they are not told yet. */
@@ -217,22 +212,16 @@ export class JobProgress {
     const events: JobStep[] = []
     // What the program said before its first step takes another way than the step, and may come after it.
     if (!this.#state.announced) return events
-    const state = this.#state
-    for (const { steps } = this; state.told < steps; state.told++) {
-      const next = this.#steps.get(state.told)
-      if (next === undefined) continue
-      state.rows += next.rows
+    for (const step of this.#tally.tell()) {
+      this.#state.rows += step.rows
       this.#lastStepAtMs = now
-      events.push(this.#step(next))
+      events.push(this.#step(step))
     }
     return events
   }
 
   /** A step that was computed before must come out the same. */
-  #compare(step: ClosedStep): void {
-    const before = this.#steps.get(step.step)
-    this.#steps.set(step.step, step)
-    if (before === undefined) return
+  #compare(before: ClosedStep, step: ClosedStep): void {
     const same =
       before.rows === step.rows &&
       before.outputs.length === step.outputs.length &&
@@ -254,11 +243,18 @@ export class JobProgress {
     reason: string,
     fault: string | null,
     now: number,
-    step = this.furthest + 1,
+    step = this.#openStep(actor),
   ): JobEvent {
     this.#state.restarts += 1
-    this.#state.down[actor] ??= { atMs: now, reason, steps: this.furthest }
+    this.#state.down[actor] ??= { atMs: now, reason, steps: this.#tally.furthest }
     return { event: 'failure', actor, reason, step, fault }
+  }
+
+  /** Of a worker its own, where workers are apart; else the one that comes after all that are made. */
+  #openStep(actor: string): number {
+    const { staleness, workers } = this.#spec
+    const rank = Array.from({ length: workers }, (_, each) => workerName(each)).indexOf(actor)
+    return staleness > 0 && rank >= 0 ? this.#tally.open(rank) : this.#tally.furthest + 1
   }
 
   /** From this step on (from 0) the weights may differ from the undisturbed run's. The first note counts. */
@@ -273,6 +269,7 @@ export class JobProgress {
       event: 'done',
       accuracy: accuracyOf(result),
       steps: this.steps,
+      workerSteps: this.#workerSteps(),
       seconds: (now - startedAtMs) / 1000,
       rowsPerSecond: trainedMs > 0 ? rows / (trainedMs / 1000) : 0,
       restarts,
@@ -287,6 +284,12 @@ export class JobProgress {
     }
   }
 
+  #workerSteps(): Record<string, number> {
+    const { staleness, workers } = this.#spec
+    const steps = (rank: number): number => this.#tally.closed(staleness > 0 ? rank : 0)
+    return Object.fromEntries(Array.from({ length: workers }, (_, rank) => [workerName(rank), steps(rank)]))
+  }
+
   /** Of the first program here, or before the break. */
   #compareFingerprint(rank: number, fingerprint: ComputeFingerprint): void {
     const first = this.#state.ready?.fingerprint ?? this.#resume?.fingerprint
@@ -297,7 +300,7 @@ export class JobProgress {
   }
 
   #started(): JobStarted {
-    const { name, workers, parameterServers, seed } = this.#spec
+    const { name, workers, parameterServers, staleness, seed } = this.#spec
     const { fingerprint, why } = this.#state.ready!
     return {
       event: 'started',
@@ -307,6 +310,7 @@ export class JobProgress {
       versions: { node: fingerprint.node, tfjs: fingerprint.tfjs, backend: fingerprint.build },
       workers,
       parameterServers,
+      staleness: Number.isFinite(staleness) ? staleness : null,
       seed,
       totalSteps: this.#totalSteps(),
       rowsPerEpoch: this.#state.rowsPerEpoch,
@@ -314,7 +318,7 @@ export class JobProgress {
     }
   }
 
-  #step({ step, part, rows, outputs }: ClosedStep): JobStep {
+  #step({ step, rank, part, rows, outputs }: ClosedStep): JobStep {
     const named = (this.#state.outputs[part] ?? []).map(
       (name, i) => [name, outputs[i] ?? Number.NaN] as const,
     )
@@ -322,6 +326,7 @@ export class JobProgress {
     return {
       event: 'step',
       step: step + 1,
+      worker: rank === null ? null : workerName(rank),
       epoch: this.#epochOf(step),
       loss: loss?.[1] ?? Number.NaN,
       metrics: Object.fromEntries(metrics),

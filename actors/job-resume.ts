@@ -7,19 +7,25 @@ import {
   type ComputeFingerprint,
 } from 'troupe'
 import { decodeJobState, type JobFacts } from 'troupe/training'
-import type { ResumePoint } from './job-spec.js'
+import { asynchrony, type JobSpec, type ResumePoint } from './job-spec.js'
+import { stepsOf } from './step-tally.js'
 
 /**
  * Finds the newest checkpoint of a job that verifies.
  *
  * @throws ERR_CHECKPOINT_NONE; ERR_RESUME when it is another job's, or one with other ranks or another seed: its rows
- * and its randomness would not be this job's
+ * and its randomness would not be this job's; or when only one of them is in exact mode: what workers saw is kept for
+ * all together there, else for each
  */
-export async function findResumePoint(files: CheckpointFiles, job: JobFacts): Promise<ResumePoint> {
+export async function findResumePoint(
+  files: CheckpointFiles,
+  job: JobFacts,
+  mode: Pick<JobSpec, 'staleness'>,
+): Promise<ResumePoint> {
   const { checkpoint, skipped } = await new CheckpointStore(files).requireNewest()
   const { generation, step, directory } = checkpoint.entry
   const path = `${files.place}/${directory}`
-  const { facts } = decodeJobState(await checkpoint.readState())
+  const { facts, training } = decodeJobState(await checkpoint.readState())
   for (const field of ['name', 'workers', 'seed'] as const) {
     if (facts[field] === job[field]) continue
     throw new TroupeError(
@@ -28,10 +34,19 @@ export async function findResumePoint(files: CheckpointFiles, job: JobFacts): Pr
       { data: { field, checkpoint: facts[field], job: job[field] } },
     )
   }
+  if (training.staleness > 0 !== mode.staleness > 0) {
+    const named = (staleness: number): string => asynchrony({ staleness }) ?? 'exact (staleness 0)'
+    throw new TroupeError(
+      'ERR_RESUME',
+      `${path} is of a job whose mode is ${named(training.staleness)}; that of this one is ${named(mode.staleness)}`,
+      { data: { field: 'staleness', checkpoint: training.staleness, job: mode.staleness } },
+    )
+  }
   const changes = changesOf(facts, job)
   return {
     generation,
     step,
+    steps: stepsOf(training),
     path,
     inexact: changes.length === 0 ? null : `since step ${step + 1}: ${changes.join('; ')}`,
     fingerprint: checkpoint.manifest.fingerprint as ComputeFingerprint | null,

@@ -13,6 +13,8 @@ export interface JobSpec {
   readonly args: Readonly<Record<string, unknown>>
   readonly workers: number
   readonly parameterServers: number
+  /** How many steps workers may be apart: 0 is exact mode; Infinity: any number. */
+  readonly staleness: number
   readonly seed: number
   /** Absent: the best that loads. */
   readonly backend?: BackendName
@@ -44,7 +46,10 @@ export interface CheckpointPlan {
 /** A checkpoint from which a job goes on. */
 export interface ResumePoint {
   readonly generation: number
+  /** Of the version that was cut. */
   readonly step: number
+  /** Steps made: of each worker, or in exact mode one number for all. */
+  readonly steps: readonly number[]
   /** Its folder, for people. */
   readonly path: string
   /** Why the weights may not be those of an undisturbed run; null where nothing speaks against it. */
@@ -64,6 +69,11 @@ export const FIRST_GENERATION = 1
 /** For asks whose answer takes as long as user code does; the death of either side settles them. */
 export const NO_TIMEOUT_MS = 2 ** 31 - 1
 export const PATIENT = { timeoutMs: NO_TIMEOUT_MS } as const
+
+/** How a job is called in which workers may be apart; undefined in exact mode. */
+export function asynchrony({ staleness }: Pick<JobSpec, 'staleness'>): string | undefined {
+  return staleness === 0 ? undefined : `async, staleness ${staleness}`
+}
 
 export const SUPERVISOR = 'supervisor'
 export const FEEDER = 'feeder'

@@ -14,7 +14,7 @@ import {
   type StartCause,
   type SupervisionOptions,
 } from 'troupe'
-import type { ClosedStep } from 'troupe/training'
+import { GenerationFence, type ClosedStep } from 'troupe/training'
 import type { CheckpointRef, WrittenCheckpoint } from './checkpointer.js'
 import { CheckpointWaits } from './checkpoint-waits.js'
 import { EventDesk } from './event-desk.js'
@@ -39,6 +39,7 @@ import {
   type ResumePoint,
 } from './job-spec.js'
 import { isLoss } from './loss.js'
+import type { ServerState } from './server-state.js'
 import { RecoveryPatience } from './recovery-patience.js'
 
 /** Events that wait for the job's handle; it reads them as they come. */
@@ -60,9 +61,7 @@ export class JobSupervisor extends Actor {
   readonly #files: CheckpointFiles
   readonly #events: EventDesk<JobEvent>
   readonly #faults: FaultPoints
-  readonly #waits = new CheckpointWaits(this.ctx, version => {
-    for (const server of this.#known.servers) server.tell.cutNow(this.#generation, version)
-  })
+  readonly #waits = new CheckpointWaits(this.ctx, step => this.#known.cutNow(this.#generation, step))
   #progress: JobProgress
   #crew: JobCrew | undefined
   #resume: ResumePoint | null = null
@@ -94,9 +93,7 @@ export class JobSupervisor extends Actor {
     this.#faults = new FaultPoints(this.ctx, spec, this.ctx.selfAs(JobSupervisor))
     this.#stop = new JobStop(this.ctx, {
       checkpoint: () => this.#lastCut(),
-      abort: () => {
-        for (const worker of this.#known.workers) worker.tell.abort()
-      },
+      abort: () => this.#known.abort(),
       warn: message => this.#warn(message),
     })
   }
@@ -108,7 +105,7 @@ export class JobSupervisor extends Actor {
     if (record === undefined) {
       const { resume, temporary } = spec.checkpoints
       if (resume) {
-        this.#resume = await findResumePoint(this.#files, jobFacts(spec))
+        this.#resume = await findResumePoint(this.#files, jobFacts(spec), spec)
         this.#generation = this.#resume.generation + 1
         this.#progress = new JobProgress(spec, this.#resume, now)
       } else if (!temporary) await checkUnused(this.#files)
@@ -150,31 +147,29 @@ export class JobSupervisor extends Actor {
   // told by workers
 
   @handles() programSays(generation: number, rank: number, notice: ProgramNotice): void {
-    if (generation !== this.#generation) return
+    if (!this.#admits(generation)) return
     this.#emit(...this.#progress.heard(rank, notice, this.ctx.clock.monotonic()))
     if (notice.tell === 'ready') this.#known.checkpointer.tell.computesOn(notice.fingerprint)
     if (notice.tell !== 'log') this.#record()
   }
 
-  /** The chief's program waits until a checkpoint of this version, or a later one, is written. */
-  @handles() checkpointNow(generation: number, version: number): DeferredReply<null> {
+  /** The chief's program waits until a checkpoint with so many of its steps, or more, is written. */
+  @handles() checkpointNow(generation: number, step: number): DeferredReply<null> {
     const reply = this.ctx.deferReply<null>()
-    if (generation !== this.#generation) return reply
-    if ((this.#newest?.step ?? -1) >= version) reply.resolve(null)
-    else this.#waits.add(version, reply)
+    if (this.#admits(generation)) this.#waits.add(step, reply)
     return reply
   }
 
   /** The chief's program trains a part of the model. */
   @handles() joined(generation: number, part: number, outputs: readonly string[]): void {
-    if (generation !== this.#generation) return
+    if (!this.#admits(generation)) return
     this.#progress.joined(part, outputs)
     this.#record()
   }
 
   /** A worker's program has come to its end. */
   @handles() returned(generation: number, rank: number, result: unknown): void {
-    if (generation !== this.#generation) return
+    if (!this.#admits(generation)) return
     this.#results.set(rank, result)
     this.#record()
     if (this.#results.size === this.#spec.workers && !this.#recovering) this.#finish()
@@ -211,11 +206,11 @@ export class JobSupervisor extends Actor {
   }
 
   @handles() async stepClosed(generation: number, shard: number, step: ClosedStep): Promise<void> {
-    if (generation !== this.#generation) return
+    if (!this.#admits(generation)) return
     const steps = this.#progress.closed(shard, step, this.ctx.clock.monotonic())
     if (steps.length > 0) this.ctx.progress()
     this.#emit(...steps)
-    for (const worker of this.#known.workers) worker.tell.stepClosed()
+    this.#known.stepClosed(step.rank)
     const point = { actor: SUPERVISOR, step: this.#progress.steps + 1, late: true }
     if (this.#faults.has(point)) await this.#faults.reach(point)
   }
@@ -228,18 +223,18 @@ export class JobSupervisor extends Actor {
   // told by the checkpointer
 
   @handles() checkpointed(checkpoint: WrittenCheckpoint): void {
-    if (checkpoint.generation !== this.#generation) return
-    this.#waits.written(checkpoint.step)
-    const { generation, step, path, bytes, seconds } = (this.#newest = checkpoint)
-    this.#progress.kept(step)
-    if (!this.#spec.checkpoints.temporary) {
+    if (!this.#admits(checkpoint.generation)) return
+    const { generation, step, steps, path, bytes, seconds } = (this.#newest = checkpoint)
+    this.#waits.written(steps[0]!)
+    this.#progress.kept(steps)
+    if (!this.#spec.checkpoints.temporary && bytes !== null) {
       this.#emit({ event: 'checkpoint', step, generation, path, bytes, seconds })
     }
     this.#stop.checkpointed()
   }
 
-  @handles() checkpointFailed(step: number, error: unknown): void {
-    this.#waits.failed(step, error)
+  @handles() checkpointFailed(step: number, steps: readonly number[], error: unknown): void {
+    this.#waits.failed(steps[0] ?? step, error)
     this.#warn(`no checkpoint of step ${step}: ${rootCause(error)}`)
     this.#stop.checkpointed()
   }
@@ -275,14 +270,11 @@ export class JobSupervisor extends Actor {
     const consistent = states.every(({ generation }) => generation === this.#generation)
     if (this.#rollingBack || !consistent) return this.#rollBack()
     this.#roll.hold(states)
-    const closed = states.map(({ step }) => step)
-    const from = Math.min(this.#progress.told, this.#newest?.step ?? 0)
+    const closed = states.map(({ steps }) => steps)
+    const from = this.#progress.adoptsFrom(this.#newest?.step ?? 0)
     const steps = await crew.servers[0]!.ask.with(PATIENT).steps(this.#generation, from)
     await crew.startWorkers(this.#generation)
-    for (const [rank, worker] of crew.workers.entries()) {
-      const { returned, result } = await worker.ask.state()
-      if (returned) this.#results.set(rank, result)
-    }
+    for (const [rank, result] of await crew.results()) this.#results.set(rank, result)
     const now = this.ctx.clock.monotonic()
     this.#emit(...this.#progress.adopt(closed, steps, now))
     this.#emit(...this.#progress.back(SUPERVISOR, this.#progress.steps, 0, now))
@@ -301,8 +293,8 @@ export class JobSupervisor extends Actor {
     await crew.stopWorkers()
     const checkpoint = await crew.checkpointer.ask.with(PATIENT).rewind(this.#generation)
     this.#newest = checkpoint
-    await this.#restore(checkpoint, true)
-    this.#progress.rolledBack(checkpoint?.step ?? 0)
+    const [first] = await this.#restore(checkpoint, true)
+    this.#progress.rolledBack(first!.steps)
     await crew.startWorkers(this.#generation)
     this.#rollingBack = false
     await this.#write()
@@ -310,8 +302,10 @@ export class JobSupervisor extends Actor {
     this.#emit(...this.#progress.back(SUPERVISOR, this.#progress.steps, 0, now))
   }
 
-  async #restore(checkpoint: CheckpointRef | null, recovery: boolean): Promise<void> {
-    this.#roll.hold(await this.#known.restore(this.#generation, checkpoint, recovery))
+  async #restore(checkpoint: CheckpointRef | null, recovery: boolean): Promise<readonly ServerState[]> {
+    const states = await this.#known.restore(this.#generation, checkpoint, recovery)
+    this.#roll.hold(states)
+    return states
   }
 
   /** One at a time; what is lost meanwhile makes it begin again. */
@@ -392,6 +386,11 @@ export class JobSupervisor extends Actor {
       progress: this.#progress.state,
       results: [...this.#results],
     })
+  }
+
+  /** Does who speaks belong to what the job is now? */
+  #admits(generation: number): boolean {
+    return new GenerationFence(this.#generation).admits(generation)
   }
 
   get #known(): JobCrew {

@@ -13,7 +13,7 @@ import {
 } from 'troupe'
 import {
   Bells,
-  JournalReader,
+  GenerationFence,
   Shard,
   type Attachment,
   type ClosedStep,
@@ -24,18 +24,19 @@ import {
   type NormSums,
   type PhaseTimes,
   type ShardCut,
-  type SnapshotTensor,
-  type VariableSpec,
   type WorkerId,
 } from 'troupe/training'
 import { AttachQueue } from './attach-queue.js'
 import { Checkpointer, type CheckpointRef } from './checkpointer.js'
+import { closedSteps } from './closed-steps.js'
 import { FaultPoints } from './fault-points.js'
 import { CHECKPOINTER, NO_GENERATION, NO_TIMEOUT_MS, serverName, type JobSpec } from './job-spec.js'
 import type { JobSupervisor } from './job-supervisor.js'
 import { isLoss } from './loss.js'
+import { MarkerTalk } from './marker-talk.js'
 import { OnceResults } from './once-results.js'
 import { refusing, settle, staleGeneration } from './refusal.js'
+import type { ServerState, ServerWeights } from './server-state.js'
 import { readSnapshot } from './snapshot-reading.js'
 
 /** How often a server that waits for what other servers know of a gradient's norm says again what it knows. */
@@ -47,29 +48,14 @@ export interface ParameterServerArgs {
   readonly shard: number
 }
 
-/** Where a server stands. */
-export interface ServerState {
-  readonly incarnation: number
-  /** 0: it holds nothing yet, or nothing any more. */
-  readonly generation: number
-  /** Steps closed. */
-  readonly step: number
-}
-
-/** A server's part of the model in its newest version. */
-export interface ServerWeights {
-  /** Of the whole job, in its order. */
-  readonly variables: readonly VariableSpec[]
-  readonly version: number
-  readonly tensors: readonly SnapshotTensor[]
-}
-
 /** What a server holds in one generation of the job. */
 interface Open {
   readonly generation: number
+  readonly fence: GenerationFence
   readonly shard: Shard
   readonly onces: OnceResults
   readonly attaching: AttachQueue
+  readonly markers: MarkerTalk
   /** Ends what goes on for it. */
   readonly close: () => void
 }
@@ -143,19 +129,16 @@ export class ParameterServer extends Actor {
   @handles() state(): ServerState {
     const { incarnation } = this.ctx
     const open = this.#open
-    return { incarnation, generation: open?.generation ?? NO_GENERATION, step: open?.shard.version ?? 0 }
+    return {
+      incarnation,
+      generation: open?.generation ?? NO_GENERATION,
+      steps: open?.shard.closedSteps ?? [],
+    }
   }
 
   /** Steps from `from` on, as they were closed; asked of server 0. */
-  @handles() steps(generation: number, from: number): ClosedStep[] {
-    const { shard } = this.#known(generation)
-    const image = shard.journal(0, shard.version)
-    const reader = new JournalReader(image)
-    const steps: ClosedStep[] = []
-    for (let step = Math.max(from, image.first); step < image.steps; step++) {
-      steps.push({ step, rank: null, ...reader.entry(step)! })
-    }
-    return steps
+  @handles() steps(generation: number, from: readonly number[]): ClosedStep[] {
+    return closedSteps(this.#known(generation).shard, from)
   }
 
   /** A cut is wanted before its time; asked of server 0. */
@@ -247,6 +230,12 @@ export class ParameterServer extends Actor {
     this.rung()
   }
 
+  /** What another server says of a marker: see {@link MarkerTalk}. */
+  @handles() marker(generation: number, from: number, marker: number): void {
+    this.#known(generation).markers.hear(from, marker)
+    this.rung()
+  }
+
   /** Workers have pushed. */
   @handles() rung(): void {
     const open = this.#open
@@ -266,6 +255,7 @@ export class ParameterServer extends Actor {
       supervisor.tell.stepClosed(open.generation, shard, step)
     }
     for (const cut of cuts) this.#keep(open, cut)
+    open.markers.look()
     for (const version of skipped) {
       this.ctx.log.warn(`no checkpoint of step ${version}: those before it are still being written`)
     }
@@ -309,6 +299,7 @@ export class ParameterServer extends Actor {
       shards: job.parameterServers,
       ranks: job.workers,
       generation,
+      staleness: job.staleness,
       cutEverySteps: everySteps ?? 0,
       ...(job.journalMaxSteps === undefined ? {} : { journalMaxSteps: job.journalMaxSteps }),
       bells: this.#bells,
@@ -326,13 +317,19 @@ export class ParameterServer extends Actor {
   /** @param cutEveryMs how often server 0 asks for a cut, if not after so many steps */
   #listen(generation: number, shard: Shard, cutEveryMs: number | undefined): void {
     const bell = shard.listen(() => this.ctx.interject(() => this.rung()))
+    const index = this.#args.shard
+    const hearers = index === 0 ? this.#others : this.#others.slice(0, 1)
+    const markers = new MarkerTalk(shard, marker => {
+      for (const other of hearers) other.tell.marker(generation, index, marker)
+    })
     const timers = [
       this.ctx.every(NORMS_AGAIN_MS, () => {
         for (const sums of shard.openNorms) for (const other of this.#others) other.tell.norms(sums)
+        markers.again()
       }),
     ]
-    if (this.#args.shard === 0 && cutEveryMs !== undefined) {
-      timers.push(this.ctx.every(cutEveryMs, () => shard.requestCut()))
+    if (index === 0 && cutEveryMs !== undefined) {
+      timers.push(this.ctx.every(cutEveryMs, () => this.cutSoon(generation)))
     }
     const close = (): void => {
       bell.stop()
@@ -342,9 +339,11 @@ export class ParameterServer extends Actor {
     this.ctx.signal.addEventListener('abort', () => bell.stop(), { once: true })
     this.#open = {
       generation,
+      fence: new GenerationFence(generation),
       shard,
       onces: new OnceResults(shard),
       attaching: new AttachQueue(shard),
+      markers,
       close,
     }
   }
@@ -385,7 +384,7 @@ export class ParameterServer extends Actor {
   /** @throws Rejected ERR_STALE_GENERATION: whoever asks belongs to what was dropped, or comes too early */
   #known(generation?: number): Open {
     const open = this.#open
-    if (open !== undefined && (generation === undefined || open.generation === generation)) return open
+    if (open !== undefined && (generation === undefined || open.fence.admits(generation))) return open
     throw staleGeneration(this.#name, generation ?? NO_GENERATION, open?.generation ?? NO_GENERATION)
   }
 }

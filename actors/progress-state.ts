@@ -23,24 +23,24 @@ export interface ProgressState {
   rowsPerEpoch: number | null
   /** By part of the model: names of what a step returns. */
   outputs: (readonly string[])[]
-  /** Steps made when the last epoch ended that was told of. */
+  /** Steps of the chief when the last epoch ended that was told of. */
   epochsAt: number
   restarts: number
   down: Record<string, Down>
   /** By actor: kills that were told of and whose restart was not. */
   expected: Record<string, number>
   exactNote: string | null
-  /** Steps that were told of. */
-  told: number
+  /** Steps that were told of: of each worker, or in exact mode one number for all. */
+  told: number[]
   /** Rows of those that were made in this run. */
   rows: number
 }
 
 /**
- * @param step from which the job goes on; 0 if it begins
+ * @param steps made before, in the same lines as {@link ProgressState.told}
  * @param inexact why it is not exact from the outset
  */
-export function beginning(step: number, now: number, inexact: string | null): ProgressState {
+export function beginning(steps: readonly number[], now: number, inexact: string | null): ProgressState {
   return {
     startedAtMs: now,
     firstStepAtMs: null,
@@ -49,12 +49,12 @@ export function beginning(step: number, now: number, inexact: string | null): Pr
     extents: [],
     rowsPerEpoch: null,
     outputs: [],
-    epochsAt: step,
+    epochsAt: steps[0]!,
     restarts: 0,
     down: {},
     expected: {},
     exactNote: inexact,
-    told: step,
+    told: [...steps],
     rows: 0,
   }
 }

@@ -48,6 +48,8 @@ export interface RunJobOptions<Args extends object = JobArgs> {
   readonly name?: string
   readonly workers?: number
   readonly parameterServers?: number
+  /** @default the definition's */
+  readonly staleness?: number
   readonly seed?: number
   /** @default the best that loads */
   readonly backend?: BackendName
@@ -126,6 +128,7 @@ async function compileSpec<Args extends object>(
     args: { ...definition.args, ...options.args },
     workers: options.workers ?? definition.workers,
     parameterServers: options.parameterServers ?? definition.parameterServers,
+    staleness: options.staleness ?? definition.staleness,
     seed: options.seed ?? definition.seed,
     kills: (options.kills ?? definition.kills).map(kill => (typeof kill === 'string' ? kill : kill.text)),
     checkDeterminism: options.checkDeterminism ?? definition.checkDeterminism,
@@ -137,6 +140,7 @@ async function compileSpec<Args extends object>(
   const {
     workers,
     parameterServers,
+    staleness,
     seed,
     checkDeterminism,
     journalMaxSteps,
@@ -154,6 +158,7 @@ async function compileSpec<Args extends object>(
     args: compiled.args as JobArgs,
     workers,
     parameterServers,
+    staleness,
     seed,
     kills: planned,
     checkDeterminism,

@@ -1,4 +1,4 @@
-import type { ServerState } from './parameter-server.js'
+import type { ServerState } from './server-state.js'
 
 /** Which servers hold what they should: a server that starts again comes with nothing. */
 export class ServerRoll {

@@ -184,7 +184,8 @@ export class Worker extends Actor {
     const enlisted = await Promise.all(this.#servers.map(server => server.ask.enlist(this.#id)))
     // From here on only this incarnation pushes for the rank, so what the servers expect stays.
     this.#replays = Math.min(...enlisted.map(({ next }) => next))
-    const journal = await this.#servers[0]!.ask.journal(generation, rank, this.#replays)
+    // One more than all servers have, if the first has it: user code of that life saw what is in it.
+    const journal = await this.#servers[0]!.ask.journal(generation, rank, enlisted[0]!.next)
     const self = this.ctx.selfAs(Worker)
     const [region, areas] = [this.#region, this.#areas]
     const spec = {
@@ -202,7 +203,7 @@ export class Worker extends Actor {
       from: this.#replays,
       journal,
       knownParts: Math.min(...enlisted.map(({ parts }) => parts)),
-      staleness: 0,
+      staleness: job.staleness,
       kills: kills.filter(kill => this.#meets(kill)),
     }
     this.#program = this.#compute.start(spec, {

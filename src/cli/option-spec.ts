@@ -33,6 +33,20 @@ export function integer(help: string, limits: { min: number; max: number }): Opt
   }
 }
 
+/** A whole number, or `inf` for any. */
+export function bound(help: string): OptionSpec<number> {
+  return {
+    placeholder: 'N|inf',
+    help,
+    read(text, option) {
+      if (text === 'inf') return Infinity
+      const value = Number(text)
+      if (/^\d+$/.test(text) && Number.isSafeInteger(value)) return value
+      throw usageError(`${option} must be a whole number from 0, or inf; got ${describe(text)}`, option, text)
+    },
+  }
+}
+
 /** Any text but an empty one. */
 export function text(help: string, placeholder: string): OptionSpec<string> {
   return {

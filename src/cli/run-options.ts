@@ -10,7 +10,7 @@ import {
 import { BACKEND_NAMES, type BackendName } from '../tensor/backend-name.js'
 import { readCommandLine } from './command-line.js'
 import { readJobArg, type JobArgs } from './job-args.js'
-import { flag, integer, list, oneOf, text } from './option-spec.js'
+import { bound, flag, integer, list, oneOf, text } from './option-spec.js'
 import { usageError } from './usage-error.js'
 
 /** The most epochs that can be asked for: a slip of the finger should not run for a year. */
@@ -25,6 +25,7 @@ export const RUN_OPTIONS = {
     min: 1,
     max: MAX_PARAMETER_SERVERS,
   }),
+  staleness: bound('steps that a worker may be ahead of the slowest: 0 is exact mode; inf for any number'),
   epochs: integer("epochs, given to the job's main as args.epochs", { min: 1, max: MAX_EPOCHS }),
   seed: integer('seed of rows, randomness and initial values', { min: 0, max: MAX_SEED }),
   backend: oneOf('TensorFlow backend; the best that loads, if not given', BACKEND_NAMES),
@@ -54,6 +55,7 @@ export const RUN_OPTIONS = {
 export interface JobOverrides {
   readonly workers?: number
   readonly parameterServers?: number
+  readonly staleness?: number
   readonly seed?: number
   readonly backend?: BackendName
   /** Absent: the job's own. Empty: none. */
@@ -111,6 +113,7 @@ export function readRunLine(argv: readonly string[]): RunLine {
       args,
       ...(options.workers === undefined ? {} : { workers: options.workers }),
       ...(options.servers === undefined ? {} : { parameterServers: options.servers }),
+      ...(options.staleness === undefined ? {} : { staleness: options.staleness }),
       ...(options.seed === undefined ? {} : { seed: options.seed }),
       ...(options.backend === undefined ? {} : { backend: options.backend }),
       ...(kills === undefined ? {} : { kills }),

@@ -4,6 +4,8 @@
 export const DEFAULT_WORKERS = 1
 /** @default of `parameterServers` */
 export const DEFAULT_PARAMETER_SERVERS = 1
+/** @default of `staleness`: exact mode */
+export const DEFAULT_STALENESS = 0
 /** @default of `seed` */
 export const DEFAULT_SEED = 1
 /** @default of the time between two checkpoints, in milliseconds */

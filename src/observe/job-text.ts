@@ -42,6 +42,7 @@ function startedLine(event: JobStarted): string {
     plural(event.parameterServers, 'parameter server'),
     ...rows,
     ...steps,
+    ...(event.staleness === 0 ? [] : [`async, staleness ${event.staleness ?? Infinity}`]),
     `seed ${event.seed}`,
     `backend ${event.backend} (${versions.join(', ')})`,
     ...(event.resumed === null

@@ -18,8 +18,8 @@ export class JsonView implements JobView {
       this.#line(event)
       return
     }
-    const { phases, exactNote, checkpoint, result } = event
-    this.#line({ event: 'report', phases, exactNote, checkpoint, result })
+    const { phases, workerSteps, exactNote, checkpoint, result } = event
+    this.#line({ event: 'report', phases, workerSteps, exactNote, checkpoint, result })
     this.#line(doneLine(event))
   }
 

@@ -35,6 +35,11 @@ export function reportLines(done: JobDone): string[] {
     `done in ${duration(done.seconds)}: ${plural(done.steps, 'step')}, ${count(done.rowsPerSecond)} rows/s, ` +
       `${plural(done.restarts, 'restart')}, backend ${done.backend}`,
   ]
+  const own = Object.entries(done.workerSteps)
+  // In exact mode all have made all of them.
+  if (own.some(([, steps]) => steps !== done.steps)) {
+    lines.push(`steps  ${own.map(([worker, steps]) => `${worker} ${count(steps)}`).join(', ')}`)
+  }
   if (done.accuracy !== null) lines.push(`test accuracy  ${percent(done.accuracy)}`)
   lines.push(...phaseTable(done.phases))
   lines.push(`weights SHA-256  ${done.weightsSha256}`)

@@ -9,7 +9,7 @@ const SAMPLE_EVERY_MS = 100
 /** Where a job stands, as of its events so far. */
 export class RunProgress {
   started: JobStarted | undefined
-  /** Steps that are closed. */
+  /** Steps that are closed; where workers are apart, those of all of them. */
   step = 0
   /** From 0. */
   epoch = 0
@@ -33,20 +33,21 @@ export class RunProgress {
     switch (event.event) {
       case 'started':
         this.started = event
-        this.totalSteps = event.totalSteps
+        this.totalSteps = this.#total(event.totalSteps)
         this.step = event.resumed?.step ?? this.step
         break
       case 'step':
+        // Where workers are apart each counts its own, and each step is told once.
+        this.step = event.worker === null ? event.step : this.step + 1
         // The time of the first step includes compiling kernels: the clock starts at its end.
         if (this.#startMs === undefined) {
           this.#startMs = atMs
-          this.#startStep = event.step
+          this.#startStep = this.step
         }
-        this.step = event.step
-        this.epoch = event.epoch
+        this.epoch = Math.max(this.epoch, event.epoch)
         this.loss = event.loss
         this.metrics = event.metrics
-        this.totalSteps = event.totalSteps ?? this.totalSteps
+        this.totalSteps = this.#total(event.totalSteps) ?? this.totalSteps
         this.rows += event.rows
         this.#lastStepMs = atMs
         this.#sample(atMs)
@@ -90,6 +91,12 @@ export class RunProgress {
     return this.totalSteps === null || this.totalSteps === 0
       ? undefined
       : Math.min(1, this.step / this.totalSteps)
+  }
+
+  /** Over all workers, as steps are counted here. */
+  #total(ofEach: number | null): number | null {
+    const workers = this.started === undefined || this.started.staleness === 0 ? 1 : this.started.workers
+    return ofEach === null ? null : ofEach * workers
   }
 
   #sample(atMs: number): void {

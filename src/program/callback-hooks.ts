@@ -28,7 +28,7 @@ export interface StepRows {
 
 /**
  * Lets callbacks of models that the job trains see what all workers did: the rows of a batch over all of them, and at
- * the end of an epoch its logs, which the chief tells to the journal. Of steps that the journal has forgotten a replay
+ * the end of an epoch its logs, which are told to the journal by whoever has one: the chief, or each for itself. Of steps that the journal has forgotten a replay
  * calls no batch callbacks, and gives epoch callbacks the logs that were kept.
  */
 export function hookCallbacks({ tf, session, link, chief }: CallbackParts, rows: StepRows): void {
@@ -64,7 +64,7 @@ export function hookCallbacks({ tf, session, link, chief }: CallbackParts, rows:
     const list = ours.get(this)
     if (list?.kept !== undefined) replace(tf, logs, list.kept)
     await onEpochEnd.call(this, epoch, logs)
-    if (chief && list !== undefined && !session.replaying) {
+    if ((chief || session.apart) && list !== undefined && !session.replaying) {
       link.tell({ tell: 'epoch', epoch, step: session.steps, logs: plainLogs(logs) })
     }
   }

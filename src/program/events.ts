@@ -20,8 +20,10 @@ export interface JobStarted {
   readonly versions: Readonly<Record<string, string>>
   readonly workers: number
   readonly parameterServers: number
+  /** How many steps workers may be apart: 0 is exact mode; null: any number. */
+  readonly staleness: number | null
   readonly seed: number
-  /** Steps from beginning to end, if the program said how many epochs it trains; else null. */
+  /** Steps of each worker from beginning to end, if the program said how many epochs it trains; else null. */
   readonly totalSteps: number | null
   /** Rows of the first dataset opened, if its size is known. */
   readonly rowsPerEpoch: number | null
@@ -32,18 +34,21 @@ export interface JobStarted {
 /** A step was closed by every parameter server; each is told once, also if it had to be computed again. */
 export interface JobStep {
   readonly event: 'step'
-  /** From 1: how many steps are closed. */
+  /** From 1: how many steps are closed; where workers are apart, of this one. */
   readonly step: number
+  /** Whose step it is, such as `worker-1`; null in exact mode, where all make each step together. */
+  readonly worker: string | null
   /** From 0; by the first dataset opened. */
   readonly epoch: number
   readonly loss: number
   readonly metrics: Logs
-  /** Rows of this step over all ranks. */
+  /** Rows of this step over all ranks, or of its worker. */
   readonly rows: number
+  /** Of each worker. */
   readonly totalSteps: number | null
 }
 
-/** An epoch of the program ended: the logs that its callbacks saw. */
+/** An epoch of the chief's program ended: the logs that its callbacks saw. */
 export interface JobEpochEnd {
   readonly event: 'epochEnd'
   readonly epoch: number
@@ -87,7 +92,7 @@ export interface JobRestored {
 /** A checkpoint was written. */
 export interface JobCheckpoint {
   readonly event: 'checkpoint'
-  /** Steps that are in it. */
+  /** Steps that are in it; where workers are apart, those of all of them. */
   readonly step: number
   readonly generation: number
   /** Its folder. */
@@ -110,7 +115,10 @@ export interface JobDone {
   readonly event: 'done'
   /** `accuracy` of what `main` returned on the chief; null if it returned none. */
   readonly accuracy: number | null
+  /** Where workers are apart, those of all of them. */
   readonly steps: number
+  /** By worker name; in exact mode all have made the same. */
+  readonly workerSteps: Readonly<Record<string, number>>
   readonly seconds: number
   /** Rows trained on, over the time from the first step's begin to the last step's end. */
   readonly rowsPerSecond: number

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import {
   DEFAULT_PARAMETER_SERVERS,
   DEFAULT_SEED,
+  DEFAULT_STALENESS,
   DEFAULT_WORKERS,
   MAX_PARAMETER_SERVERS,
   MAX_SEED,
@@ -20,6 +21,14 @@ export interface JobOptions<Args extends object = JobArgs> {
   readonly workers?: number
   /** Parameter servers, among which the model is divided. @default 1 */
   readonly parameterServers?: number
+  /**
+   * How many steps a worker may be ahead of the slowest one. 0 is exact mode: all make each step together, and the
+   * weights do not depend on what fails. n lets them be apart by n steps, Infinity by any number: each gradient is
+   * applied by itself when it comes, once, and a worker sees its own loss; the weights then depend on timing.
+   *
+   * @default 0
+   */
+  readonly staleness?: number
   /** Of rows, randomness and initial values. @default 1 */
   readonly seed?: number
   /** Arguments of `main` that nobody else gave. @default none */
@@ -65,6 +74,12 @@ export interface JobDefinition<Args extends object = JobArgs> extends Required<J
 const schema = z.strictObject({
   workers: z.int().min(1).max(MAX_WORKERS).default(DEFAULT_WORKERS),
   parameterServers: z.int().min(1).max(MAX_PARAMETER_SERVERS).default(DEFAULT_PARAMETER_SERVERS),
+  staleness: z
+    .custom<number>(
+      value => value === Infinity || (Number.isSafeInteger(value) && (value as number) >= 0),
+      'it must be a whole number from 0, or Infinity',
+    )
+    .default(DEFAULT_STALENESS),
   seed: z.int().min(0).max(MAX_SEED).default(DEFAULT_SEED),
   args: z.record(z.string(), z.unknown()).default({}),
   kills: z.array(z.string()).default([]),

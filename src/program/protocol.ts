@@ -30,7 +30,10 @@ export interface ProgramSpec {
   readonly checkDeterminism?: boolean
   /** The first step to compute (from 0): this rank has pushed those before everywhere. */
   readonly from: number
-  /** What user code saw of those steps; one that was not closed yet is missing, and known when it is. */
+  /**
+   * What user code saw of those steps; one that was not closed yet is missing, and known when it is. It may hold one
+   * more: of a step that only some of the parameter servers have, and that is computed again for the others.
+   */
   readonly journal: JournalImage
   /** Parts of the model that all parameter servers have: they need no initial values of those. */
   readonly knownParts: number

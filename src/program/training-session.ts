@@ -125,6 +125,11 @@ export class TrainingSession {
     return next?.epoch === epoch ? next.logs : undefined
   }
 
+  /** Whether each rank makes its steps by itself, and has a journal of its own. */
+  get apart(): boolean {
+    return this.#spec.staleness > 0
+  }
+
   get computing(): boolean {
     return this.#computing
   }
@@ -232,7 +237,8 @@ export class TrainingSession {
     const assigningMs = client.receive(number, step + 1, () => this.now())
     this.#spend('barrier', this.now() - pushed - assigningMs)
     this.#spend('pull', assigningMs)
-    return client.answer(step + 1)
+    // What was seen of it before its push reached every server stays what user code sees.
+    return this.#journal.entry(step) ?? client.answer(step + 1)
   }
 
   #join(trainee: Trainee): JoinedPart {

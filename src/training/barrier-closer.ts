@@ -58,7 +58,7 @@ export class BarrierCloser implements StepCloser {
     const needsNorms = update.needsNorms(share, pushes)
     if (needsNorms) {
       const sums = update.squares(share, pushes)
-      const said = { generation, shard: options.shard, rank: null, step: version, sums }
+      const said = { generation, shard: options.shard, rank: null, incarnation: 0, step: version, sums }
       norms.say(said)
       if (options.shards > 1) this.#core.outgoing.push(said)
     }

@@ -31,6 +31,7 @@ export { imbalance, MAX_SHARD_BYTES, planLayout, shardElements, type Slice } fro
 export { Ledger, type PushHeader, type Verdict, type WorkerId } from './ledger.js'
 export { assertSamePart, elementCount, type ModelPart, type VariableSpec } from './model-spec.js'
 export { clipFactor, normClipping, type NormClipping } from './clipping.js'
+export { GenerationFence } from './generation-fence.js'
 export { gradientNorms, normBlocks, type BlockSums, type GradientNorms } from './gradient-norm.js'
 export { kernels } from './kernels/choose-kernels.js'
 export {

@@ -1,4 +1,5 @@
 import { TroupeError } from '../errors.js'
+import { GenerationFence } from './generation-fence.js'
 
 /** One incarnation of a rank's worker, and the generation of the job to which it belongs. */
 export interface WorkerId {
@@ -24,12 +25,12 @@ export type Verdict = 'accept' | 'duplicate' | 'stale-generation' | 'stale-incar
  * that is expected next.
  */
 export class Ledger {
-  readonly generation: number
+  readonly #fence: GenerationFence
   readonly #next: number[]
   readonly #incarnation: number[]
 
   constructor(generation: number, next: readonly number[]) {
-    this.generation = generation
+    this.#fence = new GenerationFence(generation)
     this.#next = [...next]
     this.#incarnation = next.map(() => 0)
   }
@@ -89,7 +90,7 @@ export class Ledger {
 
   /** Judges a push and, if it is accepted, counts it. */
   judge({ generation, incarnation, rank, step }: PushHeader): Verdict {
-    if (generation !== this.generation) return 'stale-generation'
+    if (!this.#fence.admits(generation)) return 'stale-generation'
     if (incarnation !== this.incarnation(rank)) return 'stale-incarnation'
     const next = this.#next[rank]!
     if (step < next) return 'duplicate'
@@ -99,12 +100,7 @@ export class Ledger {
   }
 
   #assertGeneration(generation: number, rank: number): void {
-    if (generation === this.generation) return
-    throw new TroupeError(
-      'ERR_STALE_GENERATION',
-      `rank ${rank} speaks for generation ${generation}; the job is in ${this.generation}`,
-      { data: { rank, generation, current: this.generation } },
-    )
+    this.#fence.assert(generation, `rank ${rank} speaks for one`, { rank })
   }
 
   #known(rank: number): number {

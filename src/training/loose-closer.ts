@@ -32,17 +32,19 @@ export class LooseCloser implements StepCloser {
     const { area, desk, generation, model, norms, options, record, update, version } = core
     const { rank, worker, block } = push
     const { part, rows, step } = push.record
+    const { incarnation } = worker.region
     const share = model.shares[part]!
     const pushes = { blocks: [block], rows: [rows] }
     let sums
     if (update.needsNorms(share, pushes)) {
       if (this.#told.get(rank) !== push) {
         this.#told.set(rank, push)
-        const said = { generation, shard: options.shard, rank, step, sums: update.squares(share, pushes) }
+        const sums = update.squares(share, pushes)
+        const said = { generation, shard: options.shard, rank, incarnation, step, sums }
         norms.say(said)
         if (options.shards > 1) core.outgoing.push(said)
       }
-      sums = norms.complete(rank, step)
+      sums = norms.complete(rank, step, incarnation)
       if (sums === undefined) return false
     }
     update.apply(share, version, pushes, sums)

@@ -230,12 +230,12 @@ export class RankExchange {
    * pushed meanwhile.
    */
   parked<T>(run: () => T): T {
-    if (!this.#loose || !this.#isEven(this.#step)) return run()
-    this.#halt(PARKED)
+    const leave = this.park()
+    if (leave === undefined) return run()
     try {
       return run()
     } finally {
-      this.region.halted = 0
+      leave()
       this.wait(this.#step)
     }
   }
@@ -246,6 +246,19 @@ export class RankExchange {
       for (const slice of slices) {
         if (slice.shard === shard) slice.pulled = slice.versions[slice.sides[step % 2] as 0 | 1]
       }
+    }
+  }
+
+  /**
+   * As {@link parked}, for a program that does not block its thread.
+   *
+   * @returns what ends it; then {@link obstacle} is to be asked before the rank goes on. Undefined where it changes nothing
+   */
+  park(): (() => void) | undefined {
+    if (!this.#loose || !this.#isEven(this.#step)) return undefined
+    this.#halt(PARKED)
+    return () => {
+      this.region.halted = 0
     }
   }
 

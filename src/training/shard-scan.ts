@@ -34,6 +34,6 @@ export interface ShardCut {
   readonly tensors: readonly SnapshotTensor[]
   /** What belongs to the cut beside; from shard 0 alone. */
   readonly state: TrainingState | null
-  /** In the modes beside exact mode: what workers have stopped for, to be given to `Shard.lowerMarker`. */
+  /** In the modes beside exact mode: the marker for which workers have stopped; else 0. */
   readonly marker: number
 }

@@ -2,7 +2,7 @@ import { TroupeError } from '../errors.js'
 import type { Attachment } from './attached-worker.js'
 import { BarrierCloser } from './barrier-closer.js'
 import type { BellListener } from './bell.js'
-import { PARKED } from './exchange-region.js'
+import { CutMarker } from './cut-marker.js'
 import { JobModel } from './job-model.js'
 import type { EpochLog, JournalImage } from './journal.js'
 import type { WorkerId } from './ledger.js'
@@ -34,8 +34,7 @@ export class Shard {
   #retired = false
   #cuts: ShardCut[] = []
   #skipped: number[] = []
-  /** The marker of the last cut. */
-  #marker = 0
+  #marker: CutMarker
   #cutVersion = 0
   readonly #listeners = new Set<{ readonly onRing: () => void; listener: BellListener }>()
 
@@ -43,6 +42,7 @@ export class Shard {
     this.options = options
     this.#core = ShardCore.fresh(options)
     this.#closer = closerOf(this.#core)
+    this.#marker = new CutMarker(this.#core)
   }
 
   get generation(): number {
@@ -52,6 +52,17 @@ export class Shard {
   /** The newest version: as many updates are in it. In exact mode also the step that is open. */
   get version(): number {
     return this.#core.version
+  }
+
+  /** Whether ranks make their steps each for itself: every mode but exact mode. */
+  get loose(): boolean {
+    return this.#core.loose
+  }
+
+  /** Steps that are in the newest version: of each rank, or in exact mode one number for all. */
+  get closedSteps(): number[] {
+    const { area, loose, version } = this.#core
+    return loose ? Array.from({ length: this.options.ranks }, (_, rank) => area.applied(rank)) : [version]
   }
 
   /** Whether it has a model. */
@@ -79,10 +90,15 @@ export class Shard {
    * @throws ERR_STALE_GENERATION; ERR_STALE_INCARNATION if a later one was enlisted
    */
   enlist(worker: WorkerId): Enlisted {
-    const { desk, ledger, loose } = this.#core
+    const { desk, ledger, loose, norms, outgoing } = this.#core
+    const { rank, incarnation } = worker
     desk.enlist(worker)
-    // Where a rank is answered by itself, an unanswered step is made again: nobody else knows its loss.
-    if (loose) desk.retract(worker.rank)
+    if (loose) {
+      // Where a rank is answered by itself, an unanswered step is made again: nobody else knows its loss.
+      desk.retract(rank)
+      const again = norms.succeed(rank, incarnation, ledger.next(rank))
+      if (again !== undefined) outgoing.push(again)
+    }
     return { next: ledger.next(worker.rank), parts: this.parts }
   }
 
@@ -197,22 +213,22 @@ export class Shard {
   /** Shard 0: asks for a cut as soon as all shards can know of it. */
   requestCut(): void {
     if (!this.#core.loose) this.#core.cuts.choose(this.version)
-    else if (this.#core.area.marker === 0) this.#core.area.setMarker(this.#marker + 1)
+    else this.#marker.raise()
   }
 
   /**
    * Cuts this version at once, if it is still the newest: in exact mode a rank that waits holds all shards there. In the
-   * other modes the next cut that ranks can agree on.
+   * other modes the next version that ranks can agree on, which is this one when all have finished.
    */
   cutNow(version: number): void {
-    if (this.#core.loose) {
-      if (this.options.shard === 0) this.requestCut()
-    } else if (this.defined && version === this.version) this.#cut(0)
+    if (!this.#core.loose || this.#allFinished) {
+      if (this.defined && version === this.version) this.#cut(0)
+    } else if (this.options.shard === 0) this.requestCut()
   }
 
-  /** Shard 0, in the modes beside exact mode: every shard has its part of the cut, so workers may go on. */
-  lowerMarker(marker: number): void {
-    if (this.#core.area.marker === marker) this.#core.area.setMarker(0)
+  /** In the modes beside exact mode: what shards tell each other of, so that workers stop for a cut and go on. */
+  get marker(): Pick<CutMarker, 'raised' | 'heeded' | 'hear' | 'lower'> {
+    return this.#marker
   }
 
   /** The tensors of this cut are needed no more. */
@@ -251,7 +267,7 @@ export class Shard {
     this.#core = core
     this.#closer = closerOf(core)
     this.#snapshots = new SnapshotBuffers()
-    this.#marker = 0
+    this.#marker = new CutMarker(core)
     this.#cutVersion = state.version
     for (const entry of this.#listeners) {
       entry.listener.stop()
@@ -325,6 +341,8 @@ export class Shard {
 
   #cut(marker: number): void {
     const { generation, model, version } = this.#core
+    // It is on its way already.
+    if (this.#snapshots.holds(version)) return
     const tensors = this.#snapshots.take(version, model.tensors(version))
     this.#cutVersion = version
     if (tensors === undefined) {
@@ -341,24 +359,13 @@ export class Shard {
     const { shard, cutEverySteps = 0 } = this.options
     const due = cutEverySteps > 0 && this.version - this.#cutVersion >= cutEverySteps
     if (shard === 0 && due) this.requestCut()
-    // Twice: a rank seen parked in the first pass may have gone on before the marker was raised, but not after.
-    const marker = this.#stoppedFor() > this.#marker ? this.#stoppedFor() : 0
-    if (marker === 0) return
-    this.#marker = marker
-    this.#cut(marker)
+    const marker = this.#marker.heed()
+    if (marker > 0) this.#cut(marker)
   }
 
-  /** The marker for which all ranks have stopped; 0 if one goes on. */
-  #stoppedFor(): number {
+  get #allFinished(): boolean {
     const { desk } = this.#core
-    let marker = 0
-    for (let rank = 0; rank < this.options.ranks; rank++) {
-      if (desk.finished(rank)) continue
-      const halted = desk.halted(rank)
-      if (halted === 0) return 0
-      if (halted !== PARKED) marker = Math.max(marker, halted)
-    }
-    return marker
+    return Array.from({ length: this.options.ranks }, (_, rank) => rank).every(rank => desk.finished(rank))
   }
 }
 

@@ -32,6 +32,11 @@ export class SnapshotBuffers {
     })
   }
 
+  /** Whether a snapshot of this version is in use. */
+  holds(version: number): boolean {
+    return this.#buffers.some(buffer => buffer.version === version)
+  }
+
   /** The snapshot of this version is needed no more; its values may change at once. */
   release(version: number): void {
     for (const buffer of this.#buffers) if (buffer.version === version) buffer.version = undefined

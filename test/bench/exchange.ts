@@ -69,7 +69,7 @@ export class BenchSupervisor extends Actor {
     this.#checkpoints.push(step)
   }
 
-  @handles() checkpointFailed(_step: number, error: unknown): void {
+  @handles() checkpointFailed(_step: number, _steps: readonly number[], error: unknown): void {
     this.#failures.push(error)
   }
 
@@ -89,6 +89,7 @@ function jobOf({ workers, place, checkpointMs }: ExchangeOptions): JobSpec {
     args: {},
     workers,
     parameterServers: SERVERS,
+    staleness: 0,
     seed: 1,
     kills: [],
     checkpoints: {

@@ -38,6 +38,7 @@ const DONE: JobDone = {
   event: 'done',
   accuracy: 0.98,
   steps: 3,
+  workerSteps: {},
   seconds: 1,
   rowsPerSecond: 384,
   restarts: 0,
@@ -51,7 +52,16 @@ const DONE: JobDone = {
   result: null,
 }
 
-const STEP: JobEvent = { event: 'step', step: 1, epoch: 0, loss: 1, metrics: {}, rows: 64, totalSteps: 3 }
+const STEP: JobEvent = {
+  event: 'step',
+  step: 1,
+  worker: null,
+  epoch: 0,
+  loss: 1,
+  metrics: {},
+  rows: 64,
+  totalSteps: 3,
+}
 
 /** A recorded job: yields `events`, then ends, throws, or waits until it is stopped. */
 function recorded(

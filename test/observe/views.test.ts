@@ -49,6 +49,7 @@ const STARTED: JobStarted = {
   versions: { tfjs: '4.22.0' },
   workers: 2,
   parameterServers: 2,
+  staleness: 0,
   seed: 7,
   totalSteps: 200,
   rowsPerEpoch: 12800,
@@ -58,6 +59,7 @@ const STARTED: JobStarted = {
 const step = (n: number, more: Partial<JobStep> = {}): JobStep => ({
   event: 'step',
   step: n,
+  worker: null,
   epoch: Math.floor((n - 1) / 100),
   loss: 2 / n,
   metrics: { acc: 1 - 1 / n },
@@ -89,6 +91,7 @@ const DONE: JobDone = {
   event: 'done',
   accuracy: 0.97531,
   steps: 200,
+  workerSteps: { 'worker-0': 200, 'worker-1': 200 },
   seconds: 20.00049,
   rowsPerSecond: 1280.4,
   restarts: 1,

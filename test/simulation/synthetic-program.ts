@@ -1,6 +1,8 @@
 // A user's program without TensorFlow and without a thread: the same exchange with the parameter servers, but where a
 // program of a job blocks its thread, this one awaits. What it pushes depends on everything that could be wrong: the
-// weights that it pulled, the rows that it was given, its rank and the step.
+// weights that it pulled, the rows that it was given, its rank and the step. Where workers are apart the weights depend
+// on timing; there it pushes a tally of its rows, in whole numbers, which the servers add up in whatever order: so the
+// weights tell whether each row of each step was applied once on every server.
 import { createHash } from 'node:crypto'
 import {
   arrays,
@@ -29,7 +31,8 @@ const X_ELEMENTS = 3
 
 const data = arrays({
   xs: Float32Array.from({ length: ROWS * X_ELEMENTS }, (_, i) => Math.sin(i)),
-  ys: Float32Array.from({ length: ROWS }, (_, i) => Math.cos(i)),
+  /** Each row's own number. */
+  ys: Float32Array.from({ length: ROWS }, (_, i) => i),
   xShape: [X_ELEMENTS],
 })
 
@@ -53,6 +56,32 @@ export const PARTS: readonly ModelPart[] = [
     outputs: ['loss'],
   },
 ]
+
+/** Their updates are sums: the order of pushes does not matter. The limit of the norm is never reached, but asked for. */
+const TALLY_PARTS: readonly ModelPart[] = [
+  {
+    variables: [
+      { name: 'kernel', shape: [30, 20], trainable: true },
+      { name: 'bias', shape: [7], trainable: true },
+    ],
+    optimizer: optimizerSpec('sgd-0', 'sgd', { learningRate: 1, globalClipNorm: 1e30 }),
+    outputs: ['loss', 'metric'],
+  },
+  {
+    variables: [
+      { name: 'kernel', shape: [30, 20], trainable: true },
+      { name: 'late', shape: [300], trainable: true },
+    ],
+    optimizer: optimizerSpec('sgd-1', 'sgd', 1),
+    outputs: ['loss'],
+  },
+]
+
+/** Steps that each of so many workers makes in an epoch. */
+export const stepsPerEpoch = (workers: number): number => Math.ceil(ROWS / (BATCH_SIZE * workers))
+
+/** Names the validation that follows so many steps. */
+export const validationKey = (steps: number): string => `${steps}/validation/0`
 
 /** How a program trains: every third step another part, a validation after each epoch. */
 export interface Syllabus {
@@ -139,8 +168,13 @@ export class SyntheticProgram implements Program {
 
   async #ask<T>(request: Parameters<ProgramHost['request']>[0]): Promise<T> {
     if (this.#ended) await NEVER
+    const leave = this.#exchange?.park()
     const reply = await this.#host.request(request)
     if (this.#gone) await NEVER
+    if (leave !== undefined) {
+      leave()
+      await this.#wait(this.#waited)
+    }
     return reply as T
   }
 
@@ -156,20 +190,22 @@ export class SyntheticProgram implements Program {
     this.#reply = await this.#openDataset()
     const { plan } = this.#reply
     this.#tell({ tell: 'opened', index: 0, rows: plan.rows })
-    const stepsPerEpoch = Math.ceil(plan.rows / (plan.batchSize * plan.ranks))
-    if (rank === 0) this.#tell({ tell: 'extent', epochs, stepsPerEpoch })
+    const length = stepsPerEpoch(plan.ranks)
+    if (rank === 0) this.#tell({ tell: 'extent', epochs, stepsPerEpoch: length })
     const seen: number[] = []
     for (let epoch = 0; epoch < epochs; epoch++) {
-      for (let ordinal = 0; ordinal < stepsPerEpoch; ordinal++) {
-        const step = epoch * stepsPerEpoch + ordinal
+      for (let ordinal = 0; ordinal < length; ordinal++) {
+        const step = epoch * length + ordinal
         await this.#join(step)
         if (step === from) await this.#goLive(step)
         const entry = step < from ? await this.#replay(step) : await this.#train(step, { epoch, ordinal })
         seen.push(entry.rows, ...entry.outputs)
       }
-      const steps = (epoch + 1) * stepsPerEpoch
+      const steps = (epoch + 1) * length
       if (steps === from) await this.#goLive(steps)
-      seen.push(await this.#validate(steps))
+      const found = await this.#validate(steps)
+      // What it finds depends on timing where workers are apart; that there is something does not.
+      seen.push(this.#apart ? Number(Number.isFinite(found)) : found)
       if (rank === 0 && steps >= from) {
         this.#tell({ tell: 'epoch', epoch, step: steps, logs: { loss: seen.at(-1) ?? 0 } })
       }
@@ -192,11 +228,11 @@ export class SyntheticProgram implements Program {
     const part = partOf(step)
     for (let number = this.#parts; number <= part; number++) {
       const { rank, knownParts, staleness } = this.#spec
-      const spec = PARTS[number]!
-      const placed = new JobModel(1, PARTS.slice(0, number)).add(spec)
+      const spec = this.#lessons[number]!
+      const placed = new JobModel(1, this.#lessons.slice(0, number)).add(spec)
       const initial =
         rank === 0 && number >= knownParts
-          ? placed.introduces.map(position => initialValues(spec.variables[position]!))
+          ? placed.introduces.map(position => initialValues(spec.variables[position]!, this.#apart))
           : null
       const { region, servers } = await this.#ask<JoinReply>({ ask: 'join', part: number, spec, initial })
       this.#exchange ??= new RankExchange({
@@ -211,10 +247,20 @@ export class SyntheticProgram implements Program {
   }
 
   #parts = 0
+  /** The step that was waited for last. */
+  #waited = 0
+
+  get #apart(): boolean {
+    return this.#spec.staleness > 0
+  }
+
+  get #lessons(): readonly ModelPart[] {
+    return this.#apart ? TALLY_PARTS : PARTS
+  }
 
   async #goLive(step: number): Promise<void> {
     await this.#wait(step)
-    this.#tell({ tell: 'live', step, outputs: PARTS[partOf(step)]!.outputs, replayMs: 0 })
+    this.#tell({ tell: 'live', step, outputs: this.#lessons[partOf(step)]!.outputs, replayMs: 0 })
   }
 
   async #replay(step: number): Promise<JournalEntry> {
@@ -234,16 +280,17 @@ export class SyntheticProgram implements Program {
     let rowSum = 0
     for (let i = 0; i < batch.rows * X_ELEMENTS; i++) rowSum += batch.xs[i]! * (1 + (i % 5))
     for (const [v, slices] of exchange.slices(part).entries()) {
-      const { trainable } = PARTS[part]!.variables[v]!
+      const { trainable } = this.#lessons[part]!.variables[v]!
       for (const { offset, length, target, pulled } of slices) {
         for (let i = 0; i < length; i++) {
           const w = pulled[i]!
           const push = Math.fround(w * 0.3 + rowSum * ((offset + i) % 3) + (rank + 1) * 0.01 * v)
-          target[i] = trainable ? push : Math.fround(w * 0.9 + 0.1 * push)
+          if (this.#apart) target[i] = tally(batch, offset + i)
+          else target[i] = trainable ? push : Math.fround(w * 0.9 + 0.1 * push)
         }
       }
     }
-    const outputs = PARTS[part]!.outputs.map((_, k) => Math.fround(rowSum + k + step / 100))
+    const outputs = this.#lessons[part]!.outputs.map((_, k) => Math.fround(rowSum + k + step / 100))
     await this.#yield()
     const afterCommit = (): void => {
       if (this.#gone || this.#world.diesHere()) throw new ThreadDied()
@@ -251,7 +298,9 @@ export class SyntheticProgram implements Program {
     exchange.push({ step, part, rows: batch.rows }, outputs, { afterCommit })
     this.#ring!.release()
     await this.#wait(step + 1)
-    return exchange.answer(step + 1)
+    const { journal } = this.#spec
+    // What an earlier life saw of it stays what is seen.
+    return new JournalReader(journal).entry(step) ?? exchange.answer(step + 1)
   }
 
   async #take({ epoch, ordinal }: { epoch: number; ordinal: number }): Promise<RingBatch> {
@@ -274,7 +323,7 @@ export class SyntheticProgram implements Program {
 
   async #validate(steps: number): Promise<number> {
     const { rank } = this.#spec
-    const key = `${steps}/validation/0`
+    const key = validationKey(steps)
     const kept = await this.#ask<{ found: boolean; value?: number }>({ ask: 'once-find', key })
     if (kept.found) return kept.value!
     if (rank !== 0) throw new Error('a worker that is not the chief waits for the value')
@@ -292,6 +341,7 @@ export class SyntheticProgram implements Program {
 
   async #wait(step: number): Promise<void> {
     const exchange = this.#exchange!
+    this.#waited = step
     for (let obstacle = exchange.obstacle(step); obstacle !== undefined; obstacle = exchange.obstacle(step)) {
       const { area, isGone } = obstacle
       await new Promise<void>(resolve => {
@@ -313,9 +363,19 @@ export class SyntheticProgram implements Program {
   }
 }
 
-function initialValues({ name, shape }: { name: string; shape: readonly number[] }): Float32Array {
+function initialValues(
+  { name, shape }: { readonly name: string; readonly shape: readonly number[] },
+  zeros: boolean,
+): Float32Array {
   const length = shape.reduce((a, b) => a * b, 1)
-  return Float32Array.from({ length }, (_, i) => Math.sin(name.length + i) / 2)
+  return Float32Array.from({ length }, (_, i) => (zeros ? 0 : Math.sin(name.length + i) / 2))
+}
+
+/** A whole number that each row of the batch makes larger, each by another pattern of elements. */
+function tally({ ys, rows }: RingBatch, element: number): number {
+  let sum = 0
+  for (let row = 0; row < rows; row++) sum += ((ys[row]! + 1) * (element + 3)) % 11
+  return sum
 }
 
 const FINGERPRINT = {

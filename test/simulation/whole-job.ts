@@ -24,11 +24,14 @@ import {
 import { Bells, localBells } from 'troupe/training'
 import { SupervisedJob } from '../../actors/job-handle.js'
 import { JobRecords, MemoryJobRecords } from '../../actors/job-records.js'
-import { SyntheticProgram, type ProgramWorld } from './synthetic-program.js'
+import { haunt } from './ghost-chief.js'
+import { stepsPerEpoch, SyntheticProgram, type ProgramWorld } from './synthetic-program.js'
 
 export interface WholeJobOptions {
   readonly workers: number
   readonly parameterServers: number
+  /** How many steps workers may be apart. */
+  readonly staleness: number
   readonly epochs: number
   readonly checkpointEvery: number
   /** Kills of actors, at moments left to chance. */
@@ -45,6 +48,7 @@ export interface JobEnd {
   /** Holds a hash of all that user code saw. */
   readonly result: unknown
   readonly steps: number
+  readonly workerSteps: Readonly<Record<string, number>>
   readonly exact: boolean
   readonly exactNote: string | null
 }
@@ -132,10 +136,22 @@ export function wholeJob(options: WholeJobOptions, onEnd: (end: JobEnd, sim: Sim
       }
     }
     void killer(stage)
+    const ghost = async (own: Stage): Promise<void> => {
+      while (!over) {
+        await own.later(BUSY_MS)
+        if (!over) await haunt(troupe, sim, options.parameterServers, epochEnds(options))
+      }
+    }
+    void ghost(stage)
     const done = await job.done
     over = true
     onEnd(endOf(done), sim)
   }
+}
+
+/** Steps of a worker at the end of each epoch. */
+function epochEnds({ workers, epochs }: WholeJobOptions): number[] {
+  return Array.from({ length: epochs }, (_, epoch) => (epoch + 1) * stepsPerEpoch(workers))
 }
 
 /** Actors of a job, and the supervisor itself. */
@@ -151,8 +167,16 @@ function victims({ workers, parameterServers }: WholeJobOptions): string[] {
 
 /** Remembers in the trace what a person would see. */
 async function follow(job: SupervisedJob, sim: Simulation): Promise<void> {
+  const told = new Map<string | null, number>()
   try {
-    for await (const event of job.events) note(event, sim)
+    for await (const event of job.events) {
+      note(event, sim)
+      if (event.event !== 'step') continue
+      const before = told.get(event.worker) ?? 0
+      const { worker, step } = event
+      sim.always('each step is told once, in order', step === before + 1, `${worker} ${step} after ${before}`)
+      told.set(worker, step)
+    }
   } catch (error) {
     sim.note(`the job failed: ${(error as Error).message}`)
   }
@@ -166,11 +190,12 @@ function note(event: JobEvent, sim: Simulation): void {
   else if (event.event === 'log' && event.level !== 'debug') sim.note(event.message)
 }
 
-function endOf({ weightsSha256, slotsSha256, result, steps, exact, exactNote }: JobDone): JobEnd {
-  return { weightsSha256, slotsSha256, result, steps, exact, exactNote }
+function endOf(done: JobDone): JobEnd {
+  const { weightsSha256, slotsSha256, result, steps, workerSteps, exact, exactNote } = done
+  return { weightsSha256, slotsSha256, result, steps, workerSteps, exact, exactNote }
 }
 
-function specOf({ workers, parameterServers, epochs, checkpointEvery }: WholeJobOptions): JobSpec {
+function specOf({ workers, parameterServers, staleness, epochs, checkpointEvery }: WholeJobOptions): JobSpec {
   return {
     name: 'job',
     run: 'job#1',
@@ -179,6 +204,7 @@ function specOf({ workers, parameterServers, epochs, checkpointEvery }: WholeJob
     args: { epochs },
     workers,
     parameterServers,
+    staleness,
     seed: 11,
     kills: [],
     checkpoints: {
@@ -196,6 +222,7 @@ function specOf({ workers, parameterServers, epochs, checkpointEvery }: WholeJob
 export const CALM: WholeJobOptions = {
   workers: 3,
   parameterServers: 2,
+  staleness: 0,
   epochs: 6,
   checkpointEvery: 4,
   kills: 0,
@@ -215,9 +242,9 @@ export const HARSH: WholeJobOptions = {
 export const noFaults = (): [] => []
 
 /** How a job ends that nothing disturbs. */
-export async function calmEnd(): Promise<JobEnd> {
+export async function calmEnd(options: WholeJobOptions = CALM): Promise<JobEnd> {
   let end: JobEnd | undefined
-  const scenario = wholeJob(CALM, each => {
+  const scenario = wholeJob(options, each => {
     end = each
   })
   await simulate({ ...wholeJobOptions, seed: 1 }, scenario)

@@ -151,7 +151,7 @@ t.test('what a predecessor commits after its successor was enlisted has no effec
     () => shard!.define({ ...mine, generation: 3 }, 0, ADAM, []),
     () => shard!.attach({ ...mine, generation: 5 }, 0, ADAM, old.region.buffer),
     () => shard!.onceKeep({ ...mine, generation: 3 }, 'k', 1),
-    () => shard!.takeNorms({ generation: 3, shard: 1, rank: null, step: 0, sums: [] }),
+    () => shard!.takeNorms({ generation: 3, shard: 1, rank: null, incarnation: 0, step: 0, sums: [] }),
   ]) {
     t.throws(use, { code: 'ERR_STALE_GENERATION' })
   }

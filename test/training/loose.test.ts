@@ -38,6 +38,7 @@ class Play {
     else if (act === 'cut') cluster.shards[0]!.requestCut()
     else if (act === 'repeat') {
       for (const norms of cluster.shards[shard]!.openNorms) cluster.shards[1 - shard]!.takeNorms(norms)
+      if (shard === 0) cluster.shards[1]!.marker.hear(cluster.shards[0]!.marker.raised)
     } else if (act === 'die') {
       if (me.gone) return
       cluster.ranks[rank]!.region.markExited()
@@ -83,15 +84,15 @@ class Play {
     return true
   }
 
-  /** When all shards have their part of a cut, ranks go on. */
+  /** When all shards have heeded the marker, ranks go on; the memory of whole cuts is used again. */
   #lower(): void {
-    const { cluster } = this
-    for (const parts of cuts(cluster).values()) {
-      const { marker } = parts[0]!
-      if (marker === 0 || this.markers.has(marker)) continue
+    const { shards } = this.cluster
+    const { raised } = shards[0]!.marker
+    if (raised > 0 && shards.every(({ marker }) => marker.heeded >= raised)) shards[0]!.marker.lower(raised)
+    for (const [marker, parts] of cuts(this.cluster)) {
+      if (this.markers.has(marker)) continue
       this.markers.add(marker)
-      cluster.shards[0]!.lowerMarker(marker)
-      for (const shard of cluster.shards) shard.releaseCut(parts[0]!)
+      for (const shard of shards) shard.releaseCut(parts[0]!)
     }
   }
 }
@@ -239,14 +240,14 @@ t.test(
     during = [...cluster.cuts.keys()]
     t.strictSame(during, [0, 1])
     t.notOk(cluster.isReady(0, 1), 'until all shards have cut')
-    cluster.shards[0]!.lowerMarker(1)
+    cluster.shards[0]!.marker.lower(1)
     t.ok(cluster.isReady(0, 1))
     t.ok(cluster.isReady(1, 0))
     const parked = cluster.ranks[1]!.parked(() => {
       cluster.shards[0]!.requestCut()
       t.notOk(cluster.isReady(0, 1))
       cluster.settle()
-      cluster.shards[0]!.lowerMarker(2)
+      cluster.shards[0]!.marker.lower(2)
       return cluster.cuts.size
     })
     t.equal(parked, 2, 'the parked rank was not waited for, and the version was cut before')
@@ -271,4 +272,119 @@ t.test('loose modes: a rank sees its own loss, and the weights of all', async t 
       [1, 0],
     ],
   )
+})
+
+const NORMED: ModelPart = {
+  variables: [{ name: 'kernel', shape: [64, 32], trainable: true }],
+  optimizer: optimizerSpec('sgd-0', 'sgd', { learningRate: 1, globalClipNorm: 1 }),
+  outputs: ['loss'],
+}
+
+/** Pushes the first step of rank 0, with a gradient that is everywhere the same. */
+function pushEverywhere(cluster: ShardCluster, gradient: number): void {
+  cluster.join(0, 0)
+  const exchange = cluster.ranks[0]!
+  for (const { target } of exchange.slices(0).flat()) target.fill(gradient)
+  exchange.push({ step: 0, part: 0, rows: 4 }, [gradient])
+}
+
+function normed(): ShardCluster {
+  const cluster = new ShardCluster({ shards: 2, ranks: 1, staleness: 1, parts: [NORMED] })
+  cluster.join(0, 0)
+  return cluster
+}
+
+/** What a shard has taken off each of its weights, which must be the same for all. */
+function stepOf(cluster: ShardCluster, shard: number): number {
+  const [fresh, now] = [normed(), cluster].map(({ shards }) => shards[shard]!.tensors()[0]!.values)
+  const steps = fresh!.map((weight, i) => weight - now![i]!)
+  const [first] = steps
+  if (steps.some(step => Math.abs(step - first!) > 1e-6)) throw new Error('weights moved unevenly')
+  return first!
+}
+
+t.test(
+  'loose modes: a push that is taken back leaves nothing behind in the norm of its successor',
+  async t => {
+    const expected = normed()
+    pushEverywhere(expected, 0.01)
+    expected.settle()
+    t.ok(Math.abs(stepOf(expected, 0) - 0.01) < 1e-6, 'below the limit nothing is clipped')
+    const cluster = normed()
+    pushEverywhere(cluster, 1000)
+    for (const shard of [0, 1]) cluster.scan(shard)
+    cluster.deliverNorms()
+    t.equal(cluster.enlist(0), 0, 'no shard has made a version of it, though both know its norm')
+    pushEverywhere(cluster, 0.01)
+    cluster.scan(0)
+    t.equal(cluster.shards[0]!.version, 0, 'what the other shard said of the one that died does not count')
+    cluster.settle()
+    t.strictSame(cluster.hashes(), expected.hashes())
+  },
+)
+
+t.test(
+  'loose modes: a step that only one shard has is made again elsewhere, with the norm of what is applied',
+  async t => {
+    const cluster = normed()
+    const elements = cluster.shards.map(shard => shard.tensors()[0]!.values.length)
+    pushEverywhere(cluster, 3)
+    for (const shard of [0, 1]) cluster.scan(shard)
+    const late = cluster.norms.filter(({ to }) => to === 1)
+    cluster.norms = cluster.norms.filter(({ to }) => to === 0)
+    cluster.deliverNorms()
+    cluster.scan(0)
+    t.strictSame(
+      cluster.shards.map(({ version }) => version),
+      [1, 0],
+    )
+    t.equal(cluster.enlist(0), 0)
+    t.equal(cluster.shards[0]!.journal(0, 1).outputs[0], 3, 'user code of that life saw it')
+    cluster.norms = late
+    pushEverywhere(cluster, 0.5)
+    cluster.settle()
+    t.strictSame(
+      cluster.shards.map(({ version }) => version),
+      [1, 1],
+      'nobody waits for a norm that nobody will send',
+    )
+    t.strictSame(
+      cluster.refused.map(({ verdict }) => verdict),
+      ['duplicate'],
+    )
+    const clipped = (gradient: number, other: number): number =>
+      gradient / Math.sqrt(elements[0]! * 3 ** 2 + elements[1]! * other ** 2)
+    t.ok(Math.abs(stepOf(cluster, 0) - clipped(3, 3)) < 1e-6)
+    t.ok(Math.abs(stepOf(cluster, 1) - clipped(0.5, 0.5)) < 1e-6)
+  },
+)
+
+t.test('loose modes: ranks that all wait for each other do not hold up a cut', async t => {
+  const cluster = new ShardCluster({ shards: 2, ranks: 2, staleness: 4 })
+  for (const rank of [0, 1]) cluster.join(rank, 0)
+  cluster.settle()
+  cluster.takeCut(0)
+  cluster.cuts.clear()
+  for (const rank of [0, 1]) cluster.push(rank, 0)
+  cluster.settle()
+  for (const rank of [0, 1]) t.ok(cluster.isReady(rank, 1))
+  const [zero, one] = cluster.shards
+  const leave = cluster.ranks.map(rank => rank.park()!)
+  zero!.requestCut()
+  cluster.settle()
+  t.strictSame(
+    [zero!.marker.heeded, one!.marker.heeded],
+    [1, 0],
+    'nobody looks whose halt would tell shard 1',
+  )
+  one!.marker.hear(zero!.marker.raised)
+  cluster.settle()
+  t.strictSame(
+    [...cluster.cuts].map(([version, parts]) => [version, parts.length]),
+    [[2, 2]],
+  )
+  for (const each of leave) each()
+  t.notOk(cluster.isReady(0, 1), 'until the marker is lowered')
+  zero!.marker.lower(1)
+  t.ok(cluster.isReady(0, 1))
 })
