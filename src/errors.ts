@@ -118,7 +118,25 @@ export const REMEDIES = {
   ERR_CHECKPOINT_NONE:
     'check the directory with: troupe checkpoints DIR --verify; without --resume training begins anew',
   ERR_CHECKPOINT_SLICE: 'ask for a tensor that the checkpoint holds, within its shape',
-  ERR_CHECKPOINT_PLACE: 'give a directory of this machine: a path, or a file: URL',
+  ERR_CHECKPOINT_PLACE:
+    'give a directory of this machine, as a path or a file: URL, or one in HDFS: hdfs://, webhdfs://, swebhdfs://',
+
+  // HDFS
+  ERR_HDFS_LOCATION:
+    'give webhdfs://NAMENODE:9870/PATH, or set HADOOP_CONF_DIR to the folder of core-site.xml and hdfs-site.xml',
+  ERR_HDFS_CONFIG: 'correct the named file, or the variable that names it',
+  ERR_HDFS_UNAVAILABLE:
+    'check that a NameNode is active and out of safe mode, and that DataNodes can be reached from here (option hosts maps names); or raise retryForMs',
+  ERR_HDFS_MISSING: 'check the path',
+  ERR_HDFS_EXISTS: 'choose another name, or remove what is there',
+  ERR_HDFS_DENIED:
+    'let the owner of the folder allow this user (HADOOP_USER_NAME, or the ticket) to write and read it',
+  ERR_HDFS_AUTHENTICATION:
+    'get a fresh ticket (kinit) or delegation token; with Kerberos set authentication: "kerberos" and npm install kerberos',
+  ERR_HDFS_FULL: 'raise the quota of the folder, or free space in HDFS; what was written before is untouched',
+  ERR_HDFS_READ_ONLY:
+    'give the address of a NameNode, such as webhdfs://NAMENODE:9870/PATH, to write checkpoints',
+  ERR_HDFS_REFUSED: 'see the message of the server',
 
   // command line
   ERR_USAGE: 'see --help of the command',

@@ -96,9 +96,9 @@ export class FaultyFiles implements CheckpointFiles {
   }
 
   /** One thing after the other, as it is on disks: what is in a folder goes before the folder. */
-  async remove(path: string): Promise<void> {
+  async remove(path: string, retired?: 'retired'): Promise<void> {
     for (const { name } of (await this.#inner.list(path)) ?? []) await this.remove(joinPath(path, name))
-    await this.#run('remove', path, () => this.#inner.remove(path))
+    await this.#run('remove', path, () => this.#inner.remove(path, retired))
   }
 
   async syncDirectory(path: string): Promise<void> {
