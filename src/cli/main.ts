@@ -2,6 +2,7 @@
 import process from 'node:process'
 import { LocalPlaces } from '../checkpoint/index.js'
 import { SystemClock } from '../determinism/index.js'
+import { HdfsPlaces } from '../hdfs/index.js'
 import { streamOutput } from '../observe/index.js'
 import { checkpointsCommand } from './checkpoints-command.js'
 import type { CliIo } from './cli-io.js'
@@ -33,5 +34,5 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 
 process.exitCode = await runCli(process.argv.slice(2), io, [
   runCommand(startJob),
-  checkpointsCommand((place, cwd) => new LocalPlaces(cwd).open(place)),
+  checkpointsCommand((place, cwd) => new HdfsPlaces(new LocalPlaces(cwd)).open(place)),
 ])

@@ -101,7 +101,11 @@ export class WebHdfs {
    */
   async create(path: string, options: WriterOptions = {}): Promise<HdfsWriter> {
     return this.#doing('creating', path, async () => {
-      if ((await this.#status(path)) !== undefined) throw existsFailure()
+      const [there, folder] = await Promise.all([this.#status(path), this.#status(parentOf(path))])
+      if (there !== undefined) throw refusal('ERR_HDFS_EXISTS', 'something is there already')
+      if (folder?.directory !== true && options.createParents !== true) {
+        throw refusal('ERR_HDFS_MISSING', 'the folder it should lie in is not there')
+      }
       const port = {
         lengthOf: async (at: string) => (await this.#status(at))?.bytes,
         rename: (from: string, to: string) => this.#rename(from, to),
@@ -313,8 +317,8 @@ export class WebHdfs {
   }
 }
 
-function existsFailure(): RequestFailure {
-  return new RequestFailure('something is there already', { code: 'ERR_HDFS_EXISTS', reaction: 'end' })
+function refusal(code: 'ERR_HDFS_EXISTS' | 'ERR_HDFS_MISSING', what: string): RequestFailure {
+  return new RequestFailure(what, { code, reaction: 'end' })
 }
 
 function credentialsFor(service: NameService, means: HdfsMeans): Credentials {

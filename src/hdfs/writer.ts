@@ -151,7 +151,8 @@ export class HdfsWriter {
   /** A server that breaks an upload off has said why. */
   async #reason(error: unknown): Promise<RequestFailure> {
     if (!(error instanceof RequestFailure)) throw error
-    const reply = this.#upload?.early()
+    // One that was read already names its exception.
+    const reply = error.exception === '' ? this.#upload?.early() : undefined
     if (reply === undefined) return error
     try {
       await readAnswer(await reply)
