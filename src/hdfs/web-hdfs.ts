@@ -240,6 +240,8 @@ export class WebHdfs {
       if (error.ambiguous && (await this.#status(landed))?.fileId === source.fileId) return 'done'
       if (error.code === 'ERR_HDFS_EXISTS') return 'exists'
       if (error.code === 'ERR_HDFS_MISSING') return 'missing'
+      // Where a folder would come onto a file, HDFS names no reason that has a name.
+      if (error.code === 'ERR_HDFS_REFUSED' && (await this.#status(to)) !== undefined) return 'exists'
       throw error
     }
   }
