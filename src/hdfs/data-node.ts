@@ -52,7 +52,7 @@ export class DataNodes {
   async recover(failure: RequestFailure, place: DataPlace | undefined): Promise<void> {
     const repeatable = failure.reaction !== 'end'
     this.#patience ??= this.#nameNodes.patience()
-    if (!repeatable || this.#lost || this.#patience.over) throw failure
+    if (!repeatable || this.#lost || this.#patience.isOver()) throw failure
     if (failure.exception === 'StandbyException') this.#nameNodes.switchOver()
     // Without an answer, or one that names no reason of the NameNode's: it is the DataNode.
     else if (place !== undefined && failure.exception === '') this.#exclude(place.url.hostname)

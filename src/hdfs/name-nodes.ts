@@ -86,7 +86,7 @@ export class NameNodes {
           // The other one is asked at once; after a round without an answer, and where there is no other, later.
           if (++silent % this.service.origins.length !== 0) continue
         }
-        if (patience.over) throw ended(error, repeated)
+        if (patience.isOver()) throw ended(error, repeated)
         await patience.pause()
       }
     }

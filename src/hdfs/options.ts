@@ -7,7 +7,7 @@ import { TroupeError } from '../errors.js'
 
 export const DEFAULT_BASE_PATH = '/webhdfs/v1'
 export const DEFAULT_CONNECT_TIMEOUT_MS = 5_000
-export const DEFAULT_RESPONSE_TIMEOUT_MS = 30_000
+export const DEFAULT_RESPONSE_TIMEOUT_MS = 20_000
 export const DEFAULT_IDLE_TIMEOUT_MS = 60_000
 export const DEFAULT_RETRY_FOR_MS = 30_000
 export const DEFAULT_MAX_CONNECTIONS = 16
@@ -67,11 +67,14 @@ export interface HdfsOptions {
   readonly caFile?: string | undefined
   /** @default 5000 */
   readonly connectTimeoutMs?: number | undefined
-  /** From the end of a request to the beginning of its answer. @default 30000 */
+  /** From the end of a request to the beginning of its answer. @default 20000 */
   readonly responseTimeoutMs?: number | undefined
   /** A transfer that stands still for this long is given up. @default 60000 */
   readonly idleTimeoutMs?: number | undefined
-  /** How long an operation is tried again when no NameNode answers, none is active, or it is in safe mode. @default 30000 */
+  /**
+   * How long after its first failure an operation is tried again, when no NameNode answers, none is active, or it is in
+   * safe mode; 0: never. @default 30000
+   */
   readonly retryForMs?: number | undefined
   /** To each server. @default 16 */
   readonly maxConnections?: number | undefined
