@@ -3,7 +3,9 @@ import http from 'node:http'
 import t from 'tap'
 import { TroupeError } from '../../src/errors.js'
 import { WebHdfs, type HdfsOptions } from '../../src/hdfs/index.js'
-import { startTrialHdfs, type TrialHdfs } from './trial-hdfs.js'
+import { webHdfsUrl } from '../helpers/hdfs.js'
+import { needHdfs } from '../helpers/engines.js'
+import { TrialHdfs } from '../../src/engines/index.js'
 
 let trial: TrialHdfs
 t.before(async () => {
