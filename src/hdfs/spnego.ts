@@ -21,7 +21,8 @@ export async function loadKerberos(): Promise<KerberosPackage> {
     const loaded = (await import(PACKAGE)) as KerberosPackage & { default?: KerberosPackage }
     return loaded.default ?? loaded
   } catch (error) {
-    const missing = (error as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND'
+    // Loaders have codes of their own for it, or none.
+    const missing = /^Cannot find (?:package|module) 'kerberos'/.test((error as Error).message)
     const what = missing
       ? 'Kerberos needs the package kerberos, which is not installed: npm install kerberos'
       : 'the package kerberos does not load'

@@ -1,24 +1,30 @@
 // Checkpoints in a real HDFS: the contract that local disk keeps, and what only servers can do to it.
 import { request } from 'node:http'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { CheckpointStore, FaultyFiles, type CheckpointFiles } from '../../src/checkpoint/index.js'
 import { HdfsPlaces, type HdfsOptions } from '../../src/hdfs/index.js'
 import { checkpointContract, raceContract } from '../helpers/checkpoint-contract.js'
+import type { TrialHdfs } from '../../src/engines/index.js'
+import { needHdfs, startHdfs } from '../helpers/engines.js'
 import { FACTS, holds, save, seedOf, write } from '../helpers/checkpoint-sample.js'
-import { startTrialHdfs, type TrialHdfs } from './trial-hdfs.js'
 
 let trial: TrialHdfs
 let places = 0
-t.before(async () => {
-  trial = await startTrialHdfs()
-})
-t.after(() => trial.stop())
+/** A DataNode that closes a file asks the NameNode again after 400 ms, unless it is told another time. */
+const QUICK = { 'dfs.client.block.write.locateFollowingBlock.initial.delay.ms': '5' }
+const { skip } = await needHdfs()
+if (skip === false) trial = await startHdfs(t, { settings: QUICK })
+const place = (path: string): string => `${trial.url.replace('http', 'webhdfs')}${path}`
+/** A test that needs the real thing. */
+const real = (title: string, test: (t: Test) => Promise<void>): Promise<unknown> =>
+  t.test(title, { skip }, test)
 
 const open = (path: string, options: HdfsOptions = {}): CheckpointFiles =>
-  new HdfsPlaces(undefined, { user: 'root', ...options }).open(`${trial.url}${path}`)
-const newPlace = async (): Promise<CheckpointFiles> => open(`/jobs/place-${places++}`)
+  new HdfsPlaces(undefined, { user: 'root', ...options }).open(place(path))
+const newPlace = async (): Promise<CheckpointFiles> =>
+  open(`/jobs/place-${places++}`, { responseTimeoutMs: 2000 })
 
-t.test('Contract', async t => {
+void real('Contract', async t => {
   await checkpointContract(t, 'HDFS', newPlace)
   await checkpointContract(
     t,
@@ -27,12 +33,12 @@ t.test('Contract', async t => {
   )
 })
 
-t.test('Race', async t => raceContract(t, 'HDFS', newPlace, 100))
+void real('Race', async t => raceContract(t, 'HDFS', newPlace, 100))
 
 /** Uploads as a client does that dies after some bytes: the connection ends, the server closes the file. */
 async function brokenUpload(path: string, announced: number, sent: number): Promise<void> {
   const location = await new Promise<string>(resolve => {
-    const url = `${trial.url.replace('web', '').replace('hdfs', 'http')}/webhdfs/v1${path}?op=CREATE&noredirect=true&user.name=root`
+    const url = `${trial.url}/webhdfs/v1${path}?op=CREATE&noredirect=true&user.name=root`
     request(url, { method: 'PUT' }, response => {
       let text = ''
       response.on('data', (data: Buffer) => (text += data.toString()))
@@ -47,7 +53,7 @@ async function brokenUpload(path: string, announced: number, sent: number): Prom
   })
 }
 
-t.test('An upload cut at any point shows as a whole file, and is never taken for one', async t => {
+void real('An upload cut at any point shows as a whole file, and is never taken for one', async t => {
   const files = await newPlace()
   const store = new CheckpointStore(files)
   await save(store, 1, 10)
@@ -69,35 +75,38 @@ t.test('An upload cut at any point shows as a whole file, and is never taken for
   t.same(skipped, [])
 })
 
-t.test('A NameNode that restarts during a commit: the commit waits and is done; nothing is half', async t => {
-  const files = await newPlace()
-  const store = new CheckpointStore(files)
-  const attempt = await store.beginAttempt(1, 10)
-  await write(attempt, seedOf(1, 10))
-  const stopped = trial.command('stop-nn')
-  const committing = attempt.commit(FACTS)
-  await stopped
-  await trial.command('start-nn')
-  t.equal((await committing).outcome, 'committed')
-  const { checkpoint } = await store.requireNewest()
-  t.ok(await holds(checkpoint, seedOf(1, 10)))
-})
+void real(
+  'A NameNode that restarts during a commit: the commit waits and is done; nothing is half',
+  async t => {
+    const files = await newPlace()
+    const store = new CheckpointStore(files)
+    const attempt = await store.beginAttempt(1, 10)
+    await write(attempt, seedOf(1, 10))
+    const stopped = trial.stopNameNode()
+    const committing = attempt.commit(FACTS)
+    await stopped
+    await trial.startNameNode()
+    t.equal((await committing).outcome, 'committed')
+    const { checkpoint } = await store.requireNewest()
+    t.ok(await holds(checkpoint, seedOf(1, 10)))
+  },
+)
 
-t.test('Without a NameNode a place cannot be asked: never taken for an empty one', async t => {
+void real('Without a NameNode a place cannot be asked: never taken for an empty one', async t => {
   const path = `/jobs/place-${places++}`
   await save(new CheckpointStore(open(path)), 1, 10)
-  await trial.command('stop-nn')
+  await trial.stopNameNode()
   const files = open(path, { retryForMs: 100 })
   await t.rejects(new CheckpointStore(files).newest(), {
     code: 'ERR_CHECKPOINT_IO',
     message: /^listing webhdfs:/,
   })
   await t.rejects(files.stat('g0001'), { code: 'ERR_CHECKPOINT_IO', cause: { code: 'ERR_HDFS_UNAVAILABLE' } })
-  await trial.command('start-nn')
+  await trial.startNameNode()
   t.equal((await new CheckpointStore(files).newest()).checkpoint?.entry.step, 10)
 })
 
-t.test(
+void real(
   'Who may not write is told so, with no second try; a full quota leaves the last checkpoint',
   async t => {
     const files = await newPlace()
@@ -108,8 +117,8 @@ t.test(
     const { checkpoint } = await stranger.requireNewest()
     t.ok(await holds(checkpoint, seedOf(1, 10)), 'reading is allowed')
     await new Promise<void>(resolve => {
-      const path = `/webhdfs/v1${new URL(files.place).pathname}?op=SETQUOTA&namespacequota=12&storagespacequota=-1&user.name=root`
-      request({ host: '127.0.0.1', port: trial.ports.http, method: 'PUT', path }, response => {
+      const quota = `${trial.url}/webhdfs/v1${new URL(files.place).pathname}?op=SETQUOTA&namespacequota=12&storagespacequota=-1&user.name=root`
+      request(quota, { method: 'PUT' }, response => {
         response.resume().on('end', () => resolve())
       }).end()
     })

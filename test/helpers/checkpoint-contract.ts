@@ -198,7 +198,7 @@ export async function raceContract(t: Test, name: string, newPlace: NewPlace, ro
       await store.retain({ keepLast: 1 }, 'lengths')
     }
     t.same(wrong, [])
-    t.equal(wins[0]! + wins[1]!, rounds, `${wins.join(' to ')}`)
+    t.equal(wins[0]! + wins[1]!, rounds, wins.join(' to '))
     t.same(await files.list('g0001/.tmp'), [])
   })
 }
