@@ -3,6 +3,7 @@ import { hostname } from 'node:os'
 import { dirname } from 'node:path'
 import process from 'node:process'
 import type { Clock } from '../determinism/index.js'
+import { pause } from './pause.js'
 import { isRunning, processStart } from './running-process.js'
 
 /** How often one that waits looks again. */
@@ -102,8 +103,4 @@ function touching(path: string, clock: Clock): () => void {
   }
   let timer = next()
   return () => timer.cancel()
-}
-
-function pause(clock: Clock, delayMs: number): Promise<void> {
-  return new Promise(done => clock.after(delayMs, done))
 }
