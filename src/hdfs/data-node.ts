@@ -2,6 +2,7 @@ import type { HttpRequest } from './exchange.js'
 import { RequestFailure } from './failure.js'
 import { field, parse } from './file-status.js'
 import type { Answer, HdfsMeans, NameNodes, Operation } from './name-nodes.js'
+import { NO_DATA_NODE } from './remote-exception.js'
 import type { Patience } from './retry.js'
 
 /** Where the bytes of a file go or come from: a DataNode, or the server itself where a gateway stands before it. */
@@ -27,20 +28,28 @@ export class DataNodes {
     this.#means = means
   }
 
-  /** @param operation CREATE or OPEN */
+  /**
+   * @param operation CREATE or OPEN
+   * @throws RequestFailure
+   */
   async find(operation: Operation): Promise<DataPlace> {
-    const excluded = [...this.#excluded].join(',')
-    const params = {
-      ...operation.params,
-      noredirect: true,
-      ...(excluded === '' ? {} : { excludedatanodes: excluded }),
-    }
-    try {
-      const answer = await this.#nameNodes.call({ ...operation, params }, this.#patience)
-      return this.#follow(locationOf(answer))
-    } catch (error) {
-      this.#lost = true
-      throw error
+    for (;;) {
+      const excluded = [...this.#excluded].join(',')
+      const params = {
+        ...operation.params,
+        noredirect: true,
+        ...(excluded === '' ? {} : { excludedatanodes: excluded }),
+      }
+      try {
+        const answer = await this.#nameNodes.call({ ...operation, params }, this.#patience)
+        return this.#follow(locationOf(answer))
+      } catch (error) {
+        this.#lost = true
+        if (!(error instanceof RequestFailure) || !NO_DATA_NODE.test(error.message)) throw error
+        this.#lost = false
+        // All are left out, or none lives: one may come back.
+        await this.recover(new RequestFailure(error.message, { ...error, reaction: 'wait' }), undefined)
+      }
     }
   }
 

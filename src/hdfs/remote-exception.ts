@@ -30,6 +30,9 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   DiskOutOfSpaceException: END('ERR_HDFS_FULL'),
 }
 
+/** No DataNode lives but those that were to be left out. */
+export const NO_DATA_NODE = /Failed to find datanode/i
+
 /** Exceptions whose name says too little: their text tells, in this order. */
 const BY_TEXT: readonly (readonly [text: RegExp, meaning: Meaning])[] = [
   [/SecretManager\$InvalidToken|token .*(?:is expired|can't be found)/i, MEANINGS['InvalidToken']!],
@@ -42,7 +45,9 @@ const BY_TEXT: readonly (readonly [text: RegExp, meaning: Meaning])[] = [
   // No DataNode takes a block: none lives, or all are full or were excluded. Others come back.
   [/could only be written to \d+ of the \d+ minReplication nodes|replicated to \d+ nodes/, WAIT],
   [/All datanodes .* are bad|Unable to create new block|Could not get block locations/i, WAIT],
-  [/Failed to find datanode|Could not obtain block|BlockMissingException/i, WAIT],
+  [/Could not obtain block|BlockMissingException/i, WAIT],
+  // Of no use to ask the NameNode again for the same: who looked for a DataNode asks for others.
+  [NO_DATA_NODE, { code: 'ERR_HDFS_UNAVAILABLE', reaction: 'end' }],
 ]
 
 /** Status → meaning of an answer that is no exception of Hadoop's: a gateway's, a filter's, a proxy's. */

@@ -12,6 +12,9 @@ let trial: TrialHdfs
 let places = 0
 /** A DataNode that closes a file asks the NameNode again after 400 ms, unless it is told another time. */
 const QUICK = { 'dfs.client.block.write.locateFollowingBlock.initial.delay.ms': '5' }
+// Servers start and stop on machines that are busy with something else.
+t.setTimeout(300_000)
+
 const { skip } = await needHdfs()
 if (skip === false) trial = await startHdfs(t, { settings: QUICK })
 const place = (path: string): string => `${trial.url.replace('http', 'webhdfs')}${path}`
