@@ -22,10 +22,11 @@ export const LAYERS = {
   // ports and pure parts: know no actor
   transport: row([...BASE, 'wire'], ['@nats-io/']),
   checkpoint: row([...BASE], ['zod']),
+  hdfs: row([...BASE, 'checkpoint'], ['kerberos', 'zod']),
   training: row(['errors', 'determinism', 'wire'], [], ['node:crypto']),
   engines: row([...BASE]),
   tensor: row([...BASE, 'wire', 'engines'], ['@tensorflow/']),
-  data: row([...BASE, 'wire', 'training', 'checkpoint']),
+  data: row([...BASE, 'wire', 'training', 'checkpoint', 'hdfs']),
   program: row([...BASE, 'wire', 'training', 'tensor', 'data', 'node'], ['@tensorflow/', 'tsx', 'zod']),
 
   // look at the runtime from outside

@@ -122,7 +122,39 @@ export const REMEDIES = {
   ERR_CHECKPOINT_NONE:
     'check the directory with: troupe checkpoints DIR --verify; without --resume training begins anew',
   ERR_CHECKPOINT_SLICE: 'ask for a tensor that the checkpoint holds, within its shape',
-  ERR_CHECKPOINT_PLACE: 'give a directory of this machine: a path, or a file: URL',
+  ERR_CHECKPOINT_PLACE:
+    'give a directory of this machine, as a path or a file: URL, or one in HDFS: hdfs://, webhdfs://, swebhdfs://',
+
+  // HDFS
+  ERR_HDFS_LOCATION:
+    'give webhdfs://NAMENODE:9870/PATH, or set HADOOP_CONF_DIR to the folder of core-site.xml and hdfs-site.xml',
+  ERR_HDFS_CONFIG: 'correct the named file, or the variable that names it',
+  ERR_HDFS_UNAVAILABLE:
+    'check that a NameNode is active and out of safe mode, and that DataNodes can be reached from here (option hosts maps names); or raise retryForMs',
+  ERR_HDFS_MISSING: 'check the path',
+  ERR_HDFS_EXISTS: 'choose another name, or remove what is there',
+  ERR_HDFS_DENIED:
+    'let the owner of the folder allow this user (HADOOP_USER_NAME, or the ticket) to write and read it',
+  ERR_HDFS_AUTHENTICATION:
+    'get a fresh ticket (kinit) or delegation token; with Kerberos set authentication: "kerberos" and npm install kerberos',
+  ERR_HDFS_FULL: 'raise the quota of the folder, or free space in HDFS; what was written before is untouched',
+  ERR_HDFS_READ_ONLY:
+    'give the address of a NameNode, such as webhdfs://NAMENODE:9870/PATH, to write checkpoints',
+  ERR_HDFS_REFUSED: 'see the message of the server',
+
+  // engines
+  ERR_ENGINE_MISSING: 'run the named command, or point the named variable at one that you have',
+  ERR_ENGINE_VERSION: 'see the message for how to get a newer one',
+  ERR_ENGINE_PLATFORM: 'use one of the platforms that the message lists',
+  ERR_ENGINE_INSTALL:
+    'make one of the sources usable, or fetch the named file elsewhere and give it with --from FILE',
+  ERR_ENGINE_PROGRAM: 'see what the program said',
+  ERR_ENGINE_DOWNLOAD: 'check that this machine reaches the server; a proxy is not used',
+  ERR_ENGINE_DIGEST: 'fetch it again; if it stays so, something on the way changes files: do not use it',
+  ERR_ENGINE_DISK_FULL: 'free space, or set TROUPE_CACHE to a directory on another disk',
+  ERR_ENGINE_BROKEN: 'see the cause; remove it with troupe provision ENGINE --remove and provision it again',
+  ERR_ENGINE_START: 'see the end of its log in the message',
+  ERR_ENGINE_ANSWER: 'check the URL, and that the server runs and can be reached from here',
 
   // command line
   ERR_USAGE: 'see --help of the command',

@@ -1,7 +1,8 @@
 import 'reflect-metadata'
 
 import { container } from 'tsyringe'
-import { CheckpointPlaces, LocalPlaces } from './checkpoint/index.js'
+import { CheckpointPlaces } from './checkpoint/index.js'
+import { HdfsPlaces } from './hdfs/index.js'
 import { atomicBells, Bells } from './training/bell.js'
 import { Compute } from './program/compute.js'
 import { ThreadCompute } from './program/thread-compute.js'
@@ -71,6 +72,14 @@ export {
   type TensorKey,
   type TensorSlice,
 } from './checkpoint/index.js'
+export {
+  HdfsFiles,
+  HdfsPlaces,
+  WebHdfs,
+  type HdfsOptions,
+  type HdfsRenameOutcome,
+  type HdfsStatus,
+} from './hdfs/index.js'
 export { Troupe } from './node/troupe.js'
 export type { ActorView } from './node/inspect.js'
 export type { ShutdownPhase, ShutdownTask } from './node/shutdown.js'
@@ -137,5 +146,5 @@ export type { BackendName } from './tensor/backend-name.js'
 
 // A runtime may be started with another Compute; this one stands where none was given.
 container.register(Compute, { useValue: new ThreadCompute() })
-container.register(CheckpointPlaces, { useValue: new LocalPlaces() })
+container.register(CheckpointPlaces, { useValue: new HdfsPlaces() })
 container.register(Bells, { useValue: atomicBells })

@@ -285,7 +285,7 @@ export class CheckpointStore {
     const doomed = joinPath(temporary, `removed-${stepFolder(entry.step)}.${this.#name()}`)
     await this.files.makeDirectory(temporary)
     if ((await this.files.renameExclusive(entry.directory, doomed)) === 'done')
-      await this.files.remove(doomed)
+      await this.files.remove(doomed, 'retired')
   }
 
   /** 64 bits of chance. */

@@ -66,7 +66,7 @@ export class FaultyFiles implements CheckpointFiles {
   }
 
   async create(path: string): Promise<FileSink> {
-    const sink = await this.#run('create', path, () => this.#inner.create(path))
+    const sink = await this.#create(path)
     return {
       write: bytes => this.#write(sink, path, bytes),
       close: () => this.#run('close', path, () => sink.close()),
@@ -96,13 +96,24 @@ export class FaultyFiles implements CheckpointFiles {
   }
 
   /** One thing after the other, as it is on disks: what is in a folder goes before the folder. */
-  async remove(path: string): Promise<void> {
+  async remove(path: string, retired?: 'retired'): Promise<void> {
     for (const { name } of (await this.#inner.list(path)) ?? []) await this.remove(joinPath(path, name))
-    await this.#run('remove', path, () => this.#inner.remove(path))
+    await this.#run('remove', path, () => this.#inner.remove(path, retired))
   }
 
   async syncDirectory(path: string): Promise<void> {
     await this.#run('sync', path, () => this.#inner.syncDirectory(path))
+  }
+
+  /** A file that was made before the stop is let go of, as the end of its process would. */
+  async #create(path: string): Promise<FileSink> {
+    let made: FileSink | undefined
+    try {
+      return await this.#run('create', path, async () => (made = await this.#inner.create(path)))
+    } catch (error) {
+      await made?.abort()
+      throw error
+    }
   }
 
   async #write(sink: FileSink, path: string, bytes: Uint8Array): Promise<void> {

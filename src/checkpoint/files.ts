@@ -5,7 +5,7 @@
  *
  * Every method rejects with a TroupeError: ERR_CHECKPOINT_MISSING when the path, or the folder it lies in, is not
  * there; ERR_CHECKPOINT_EXISTS when it must not be there but is; ERR_CHECKPOINT_DISK_FULL; ERR_CHECKPOINT_IO for all
- * else. An implementation that talks over a network repeats and settles ambiguous replies itself: what it reports
+ * else that may go better another time; a code of its own where it will not, such as who may not write. An implementation that talks over a network repeats and settles ambiguous replies itself: what it reports
  * as done was done, what it reports as refused was not.
  */
 export interface CheckpointFiles {
@@ -40,8 +40,12 @@ export interface CheckpointFiles {
    */
   renameExclusive(from: string, to: string): Promise<RenameOutcome>
 
-  /** Removes a file, or a folder with all that is in it; not an error when nothing is there. */
-  remove(path: string): Promise<void>
+  /**
+   * Removes a file, or a folder with all that is in it; not an error when nothing is there.
+   *
+   * @param retired it was in use once: where the place keeps what people throw away, it may go there
+   */
+  remove(path: string, retired?: 'retired'): Promise<void>
 
   /** Makes the entries of a folder durable, against power loss; does nothing where the file system does so itself. */
   syncDirectory(path: string): Promise<void>

@@ -9,6 +9,7 @@ export {
   type RetentionReport,
 } from './checkpoint-store.js'
 export { damageText, type CheckpointDamage, type DamageReason } from './damage.js'
+export { filesError } from './files-error.js'
 export type { CheckpointFiles, FileEntry, FileSink, FileStat, RenameOutcome } from './files.js'
 export {
   FaultyFiles,

@@ -2,10 +2,15 @@
 import process from 'node:process'
 import { LocalPlaces } from '../checkpoint/index.js'
 import { SystemClock } from '../determinism/index.js'
+import { HdfsPlaces } from '../hdfs/index.js'
 import { streamOutput } from '../observe/index.js'
 import { checkpointsCommand } from './checkpoints-command.js'
 import type { CliIo } from './cli-io.js'
 import { runCli } from './cli.js'
+import { doctorCommand } from './doctor-command.js'
+import { knownEngines } from './engines.js'
+import { hdfsCommand } from './hdfs-command.js'
+import { provisionCommand } from './provision-command.js'
 import { runCommand } from './run-command.js'
 import { startJob } from './start-job.js'
 
@@ -33,5 +38,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 
 process.exitCode = await runCli(process.argv.slice(2), io, [
   runCommand(startJob),
-  checkpointsCommand((place, cwd) => new LocalPlaces(cwd).open(place)),
+  checkpointsCommand((place, cwd) => new HdfsPlaces(new LocalPlaces(cwd)).open(place)),
+  provisionCommand(knownEngines),
+  doctorCommand(knownEngines),
+  hdfsCommand(),
 ])

@@ -1,6 +1,7 @@
 import { basename, resolve } from 'node:path'
 import { runJob } from 'troupe/actors'
 import { hasCode, type TroupeError } from '../errors.js'
+import { isHdfsLocation } from '../hdfs/index.js'
 import { Troupe } from '../node/troupe.js'
 import type { JobDefinition } from '../program/job-definition.js'
 import { loadJobModule } from './job-module.js'
@@ -25,13 +26,18 @@ export const startJob: StartJob = async (path, cwd, overrides) => {
       ...overrides,
       ...(directory === undefined
         ? {}
-        : { checkpoints: { ...overrides.checkpoints, directory: resolve(cwd, directory) } }),
+        : { checkpoints: { ...overrides.checkpoints, directory: placeFrom(cwd, directory) } }),
     })
     return { events: job.events, stop: () => job.stop(), close: () => troupe.close() }
   } catch (error) {
     await troupe.close()
     throw ownKillMisfits(error, overrides) ?? error
   }
+}
+
+/** A path is one of this machine, from where the command was given. */
+function placeFrom(cwd: string, place: string): string {
+  return isHdfsLocation(place) ? place : resolve(cwd, place)
 }
 
 /** Nobody typed the kill that is wrong: the job brings it, and it does not fit the numbers that were typed. */

@@ -1,0 +1,7 @@
+export { HdfsFiles } from './hdfs-files.js'
+export { isHdfsLocation, parseHdfsLocation, type HdfsLocation, type HdfsScheme } from './location.js'
+export { readHdfsSettings, type HdfsOptions, type HdfsSettings } from './options.js'
+export { HdfsPlaces } from './places.js'
+export { WebHdfs, type HdfsRenameOutcome, type WebHdfsParts } from './web-hdfs.js'
+export type { HdfsStatus } from './file-status.js'
+export type { HdfsWriter, WriterOptions } from './writer.js'
