@@ -1,0 +1,136 @@
+import { sizeOfElement } from './element.js'
+import type { NativeBinding, OpAttribute } from './native-binding.js'
+import { bytesField, entryField, float, floatField, integerField, varint } from './protobuf.js'
+import { StepRefused } from './refusal.js'
+import type { Edge, HostNode, InputNode, OpNode, StepTrace, TensorKind } from './step-trace.js'
+
+/** The version of graphs that is written: any TensorFlow since 2.0 reads it. */
+const GRAPH_PRODUCER = 1286
+
+/** The one tag that the graph is saved under. */
+export const GRAPH_TAG = 'serve'
+
+/** A trace as the content of `saved_model.pb`, and the names that a run is asked by. */
+export interface GraphFile {
+  readonly bytes: Buffer
+  /** Nodes of the trace that are fed, in the order of {@link inputNames}. */
+  readonly inputs: readonly number[]
+  /** Joined by commas, as the binding takes them. */
+  readonly inputNames: string
+  /** The step's outputs, then its updates. */
+  readonly outputNames: string
+}
+
+/**
+ * Writes a traced step as a SavedModel.
+ *
+ * @param isFed whether a host node's values are given at each run; the others become constants
+ * @throws StepRefused for an attribute of a type that it does not know
+ */
+export function writeGraph(
+  binding: NativeBinding,
+  trace: StepTrace,
+  isFed: (node: HostNode) => boolean,
+): GraphFile {
+  const inputs: number[] = []
+  const nodes = trace.nodes.map((node, i) => {
+    if (node.node === 'op') return opNode(binding, i, node)
+    if (node.node === 'host' && !isFed(node)) return constant(i, node)
+    inputs.push(i)
+    return placeholder(i, node)
+  })
+  const fed = new Set(inputs)
+  const outputs = [...trace.outputs, ...trace.updates.map(({ value }) => value)].map(edge => {
+    if (!fed.has(edge.node)) return edgeName(edge)
+    // What is fed cannot be fetched.
+    const name = `same${edge.node}`
+    const { dtype } = trace.nodes[edge.node] as InputNode | HostNode
+    nodes.push(nodeDef(name, 'Identity', [edgeName(edge)], { T: type(dtype) }))
+    return `${name}:0`
+  })
+  const graph = [...new Set(nodes), bytesField(4, integerField(1, GRAPH_PRODUCER))]
+  const metaGraph = [bytesField(1, bytesField(4, GRAPH_TAG)), bytesField(2, graph)]
+  return {
+    bytes: Buffer.concat([integerField(1, 1), bytesField(2, metaGraph)]),
+    inputs,
+    inputNames: inputs.map(node => edgeName({ node, output: 0 })).join(','),
+    outputNames: outputs.join(','),
+  }
+}
+
+function nodeName(node: number): string {
+  return `n${node}`
+}
+
+function edgeName({ node, output }: Edge): string {
+  return `${nodeName(node)}:${output}`
+}
+
+type Attributes = Readonly<Record<string, Buffer>>
+
+function nodeDef(name: string, op: string, inputs: readonly string[], attributes: Attributes): Buffer {
+  return bytesField(1, [
+    bytesField(1, name),
+    bytesField(2, op),
+    ...inputs.map(input => bytesField(3, input)),
+    ...Object.entries(attributes).map(([key, value]) => entryField(5, key, [value])),
+  ])
+}
+
+function placeholder(node: number, { dtype, shape }: TensorKind): Buffer {
+  return nodeDef(nodeName(node), 'Placeholder', [], {
+    dtype: type(dtype),
+    shape: bytesField(7, shapeFields(shape)),
+  })
+}
+
+function constant(node: number, { dtype, shape, bytes }: HostNode): Buffer {
+  const tensor = [integerField(1, dtype), bytesField(2, shapeFields(shape)), bytesField(4, bytes)]
+  return nodeDef(nodeName(node), 'Const', [], { dtype: type(dtype), value: bytesField(8, tensor) })
+}
+
+function opNode(binding: NativeBinding, node: number, { op, inputs, outputs, attributes }: OpNode): Buffer {
+  for (const { dtype } of outputs) {
+    if (sizeOfElement(binding, dtype) !== undefined) continue
+    throw new StepRefused('unknown-type', `op ${op} gives a tensor of TensorFlow's type ${dtype}`)
+  }
+  const written = attributes.map(attribute => [attribute.name, attributeValue(binding, op, attribute)])
+  return nodeDef(nodeName(node), op, inputs.map(edgeName), Object.fromEntries(written) as Attributes)
+}
+
+/** As the binding takes an attribute when it executes an op: an array is a list. */
+function attributeValue(binding: NativeBinding, op: string, { name, type: kind, value }: OpAttribute): Buffer {
+  const values = Array.isArray(value) ? (value as unknown[]) : undefined
+  switch (kind) {
+    case binding.TF_ATTR_STRING:
+      if (typeof value === 'string') return bytesField(2, value)
+      break
+    case binding.TF_ATTR_INT:
+      if (values !== undefined) return list(3, (values as number[]).map(varint))
+      return integerField(3, value as number)
+    case binding.TF_ATTR_FLOAT:
+      if (values !== undefined) return list(4, (values as number[]).map(float))
+      return floatField(4, value as number)
+    case binding.TF_ATTR_BOOL:
+      if (values !== undefined) return list(5, values.map(item => varint(item === true ? 1 : 0)))
+      return integerField(5, value === true ? 1 : 0)
+    case binding.TF_ATTR_TYPE:
+      return type(value as number)
+    case binding.TF_ATTR_SHAPE:
+      if (values !== undefined) return bytesField(7, shapeFields(values as number[]))
+      break
+  }
+  throw new StepRefused('unknown-type', `attribute ${name} of op ${op} is of TensorFlow's type ${kind}`)
+}
+
+function list(field: number, packed: readonly Buffer[]): Buffer {
+  return bytesField(1, bytesField(field, packed))
+}
+
+function type(dtype: number): Buffer {
+  return integerField(6, dtype)
+}
+
+function shapeFields(shape: readonly number[]): Buffer[] {
+  return shape.map(size => bytesField(2, integerField(1, size)))
+}
