@@ -7,6 +7,9 @@ import type { Edge, HostNode, InputNode, OpNode, StepTrace, TensorKind } from '.
 /** The version of graphs that is written: any TensorFlow since 2.0 reads it. */
 const GRAPH_PRODUCER = 1286
 
+/** TensorFlow's number of the type; it is part of the file format. */
+const DT_INT32 = 3
+
 /** The one tag that the graph is saved under. */
 export const GRAPH_TAG = 'serve'
 
@@ -33,22 +36,24 @@ export function writeGraph(
   isFed: (node: HostNode) => boolean,
 ): GraphFile {
   const inputs: number[] = []
-  const nodes = trace.nodes.map((node, i) => {
-    if (node.node === 'op') return opNode(binding, i, node)
-    if (node.node === 'host' && !isFed(node)) return constant(i, node)
+  const nodes = trace.nodes.flatMap((node, i) => {
+    if (node.node === 'op') return node.op === 'Softmax' ? softmax(i, node) : opNode(binding, i, node)
+    if (node.node === 'host' && !isFed(node)) return constantDef(nodeName(i), node, node.bytes)
     inputs.push(i)
     return placeholder(i, node)
   })
   const fed = new Set(inputs)
+  const written = new Set<string>()
   const outputs = [...trace.outputs, ...trace.updates.map(({ value }) => value)].map(edge => {
     if (!fed.has(edge.node)) return edgeName(edge)
     // What is fed cannot be fetched.
     const name = `same${edge.node}`
     const { dtype } = trace.nodes[edge.node] as InputNode | HostNode
-    nodes.push(nodeDef(name, 'Identity', [edgeName(edge)], { T: type(dtype) }))
+    if (!written.has(name)) nodes.push(nodeDef(name, 'Identity', [edgeName(edge)], { T: type(dtype) }))
+    written.add(name)
     return `${name}:0`
   })
-  const graph = [...new Set(nodes), bytesField(4, integerField(1, GRAPH_PRODUCER))]
+  const graph = [...nodes, bytesField(4, integerField(1, GRAPH_PRODUCER))]
   const metaGraph = [bytesField(1, bytesField(4, GRAPH_TAG)), bytesField(2, graph)]
   return {
     bytes: Buffer.concat([integerField(1, 1), bytesField(2, metaGraph)]),
@@ -84,9 +89,9 @@ function placeholder(node: number, { dtype, shape }: TensorKind): Buffer {
   })
 }
 
-function constant(node: number, { dtype, shape, bytes }: HostNode): Buffer {
+function constantDef(name: string, { dtype, shape }: TensorKind, bytes: Uint8Array): Buffer {
   const tensor = [integerField(1, dtype), bytesField(2, shapeFields(shape)), bytesField(4, bytes)]
-  return nodeDef(nodeName(node), 'Const', [], { dtype: type(dtype), value: bytesField(8, tensor) })
+  return nodeDef(name, 'Const', [], { dtype: type(dtype), value: bytesField(8, tensor) })
 }
 
 function opNode(binding: NativeBinding, node: number, { op, inputs, outputs, attributes }: OpNode): Buffer {
@@ -96,6 +101,27 @@ function opNode(binding: NativeBinding, node: number, { op, inputs, outputs, att
   }
   const written = attributes.map(attribute => [attribute.name, attributeValue(binding, op, attribute)])
   return nodeDef(nodeName(node), op, inputs.map(edgeName), Object.fromEntries(written) as Attributes)
+}
+
+/**
+ * With oneDNN, TensorFlow computes the Softmax of a graph by another kernel than that of an eager op, to other bits.
+ * These are the steps of the eager one.
+ */
+function softmax(node: number, { inputs, outputs }: OpNode): Buffer[] {
+  const { dtype, shape } = outputs[0]!
+  const T = type(dtype)
+  const name = (part: string): string => `${nodeName(node)}_${part}`
+  const value = Buffer.from(Int32Array.of(shape.length - 1).buffer)
+  const reduced = { T, Tidx: type(DT_INT32), keep_dims: integerField(5, 1) }
+  return [
+    constantDef(name('axis'), { dtype: DT_INT32, shape: [1] }, value),
+    nodeDef(name('max'), 'Max', [edgeName(inputs[0]!), name('axis')], reduced),
+    nodeDef(name('shifted'), 'Sub', [edgeName(inputs[0]!), name('max')], { T }),
+    nodeDef(name('exp'), 'Exp', [name('shifted')], { T }),
+    nodeDef(name('sum'), 'Sum', [name('exp'), name('axis')], reduced),
+    nodeDef(name('factor'), 'Reciprocal', [name('sum')], { T }),
+    nodeDef(nodeName(node), 'Mul', [name('exp'), name('factor')], { T }),
+  ]
 }
 
 /** As the binding takes an attribute when it executes an op: an array is a list. */
