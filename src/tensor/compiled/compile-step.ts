@@ -52,7 +52,10 @@ export function compileStep(
 ): CompiledStep | Refusal {
   const backend = nativeBackend(tf)
   if (backend === undefined) {
-    return { kind: 'backend', reason: `steps are compiled on native TensorFlow; this thread has ${tf.getBackend()}` }
+    return {
+      kind: 'backend',
+      reason: `steps are compiled on native TensorFlow; this thread has ${tf.getBackend()}`,
+    }
   }
   const variables = [...new Set([...weights, ...Object.values(tf.engine().registeredVariables)])]
   const made: ProbeInputs[] = []

@@ -125,7 +125,11 @@ function softmax(node: number, { inputs, outputs }: OpNode): Buffer[] {
 }
 
 /** As the binding takes an attribute when it executes an op: an array is a list. */
-function attributeValue(binding: NativeBinding, op: string, { name, type: kind, value }: OpAttribute): Buffer {
+function attributeValue(
+  binding: NativeBinding,
+  op: string,
+  { name, type: kind, value }: OpAttribute,
+): Buffer {
   const values = Array.isArray(value) ? (value as unknown[]) : undefined
   switch (kind) {
     case binding.TF_ATTR_STRING:
@@ -138,7 +142,11 @@ function attributeValue(binding: NativeBinding, op: string, { name, type: kind, 
       if (values !== undefined) return list(4, (values as number[]).map(float))
       return floatField(4, value as number)
     case binding.TF_ATTR_BOOL:
-      if (values !== undefined) return list(5, values.map(item => varint(item === true ? 1 : 0)))
+      if (values !== undefined)
+        return list(
+          5,
+          values.map(item => varint(item === true ? 1 : 0)),
+        )
       return integerField(5, value === true ? 1 : 0)
     case binding.TF_ATTR_TYPE:
       return type(value as number)

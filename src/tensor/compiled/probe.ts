@@ -1,6 +1,7 @@
 import type * as Tfjs from '@tensorflow/tfjs'
 import { seedMathRandom } from '../../determinism/index.js'
 import { describe } from '../../errors.js'
+import { aroundChecks } from './checking-kernels.js'
 import type { NativeBackend } from './native-binding.js'
 import { StepRefused } from './refusal.js'
 import { StepRecorder, type InputOrigin } from './step-recorder.js'
@@ -41,7 +42,9 @@ export function probe(
   const random = seedMathRandom(inputs.seed, recorder.drew)
   try {
     const made = recorder.during(() => {
-      const outputs = tf.tidy(() => ask(step, inputs.batch) as Tfjs.Tensor[])
+      const outputs = aroundChecks(tf, recorder.whileChecking, () =>
+        tf.tidy(() => ask(step, inputs.batch) as Tfjs.Tensor[]),
+      )
       const updates = variables.flatMap((variable, i) =>
         variable.dataId === inputs.variables[i]!.dataId ? [] : [i],
       )

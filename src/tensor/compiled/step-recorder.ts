@@ -22,6 +22,7 @@ export class StepRecorder {
   readonly #inputs: ReadonlyMap<number, InputOrigin>
   readonly #draws: number[] = []
   #constantBytes = 0
+  #checking = false
   /** The first thing that no graph can do. The step goes on, so that tfjs is left in order. */
   #refused: StepRefused | undefined
 
@@ -50,6 +51,16 @@ export class StepRecorder {
       return work()
     } finally {
       this.#backend.binding = real
+    }
+  }
+
+  /** Runs a kernel that reads only to check: nothing of what it does depends on it. */
+  readonly whileChecking = <T>(kernel: () => T): T => {
+    this.#checking = true
+    try {
+      return kernel()
+    } finally {
+      this.#checking = false
     }
   }
 
@@ -92,10 +103,13 @@ export class StepRecorder {
   }
 
   readonly #tensorDataSync = (id: number): ArrayBufferView => {
+    if (this.#checking) return this.#binding.tensorDataSync(id)
     const edge = this.#edges.get(id)
     const node = edge === undefined ? undefined : this.#nodes[edge.node]
     const what = node?.node === 'op' ? `what its op ${node.op} gave` : 'a tensor that was there before it'
-    this.#refuse(new StepRefused('step-reads', `the step reads ${what}, so what it does may depend on values`))
+    this.#refuse(
+      new StepRefused('step-reads', `the step reads ${what}, so what it does may depend on values`),
+    )
     return this.#binding.tensorDataSync(id)
   }
 
