@@ -116,15 +116,6 @@ const KINDS: readonly Kind[] = [
     make: () => [layers.bidirectional({ layer: layers.simpleRNN({ units: 4 }), mergeMode: 'concat' })],
   },
   {
-    name: 'embedding and lstm, masked',
-    rowShape: [6],
-    words: 20,
-    make: () => [
-      layers.embedding({ inputDim: 20, outputDim: 4, inputLength: 6, maskZero: true }),
-      layers.lstm({ units: 5 }),
-    ],
-  },
-  {
     name: 'dropout',
     rowShape: [12],
     make: () => [
@@ -217,35 +208,34 @@ function outcome(run: () => readonly tf.Tensor[], weights: readonly tf.Variable[
 }
 
 for (const kind of KINDS) {
-  t.test(
-    `${kind.name}: the compiled step gives the eager step's bits, on other data, weights and seeds`,
-    async t => {
-      const { step, weights, batch } = trained(kind)
-      const sample = batch(1)
-      const before = copies(weights)
-      const tensors = tf.memory().numTensors
-      const { random } = Math
-      const graph = compiled(step, weights, sample)
-      t.equal(Math.random, random)
-      t.strictSame(copies(weights), before, 'probes leave the weights and statistics as they were')
-      t.equal(tf.memory().numTensors, tensors, 'and no tensor behind')
-      t.ok(graph.ops > 10)
+  t.test(`${kind.name}: a compiled step gives the eager step's bits, on other data, weights and seeds`, t => {
+    const { step, weights, batch } = trained(kind)
+    const sample = batch(1)
+    // Some layers keep what they drew until their next step.
+    outcome(() => step(sample), weights, 1)
+    const before = copies(weights)
+    const tensors = tf.memory().numTensors
+    const { random } = Math
+    const graph = compiled(step, weights, sample)
+    t.equal(Math.random, random)
+    t.strictSame(copies(weights), before, 'probes leave the weights and statistics as they were')
+    t.ok(graph.ops > 10)
 
-      for (const seed of [10, 20, 30]) {
-        const data = batch(seed)
-        const eager = outcome(() => step(data), weights, seed)
-        const got = outcome(() => graph.run(data), weights, seed)
-        t.strictSame(got, eager, `step with seed ${seed}`)
-        for (const weight of weights) {
-          const next = tf.tidy(() => tf.mul(weight, 1.25))
-          weight.assign(next)
-          next.dispose()
-        }
-        tf.dispose(data)
+    for (const seed of [10, 20, 30]) {
+      const data = batch(seed)
+      const eager = outcome(() => step(data), weights, seed)
+      const got = outcome(() => graph.run(data), weights, seed)
+      t.strictSame(got, eager, `step with seed ${seed}`)
+      for (const weight of weights) {
+        const next = tf.tidy(() => tf.mul(weight, 1.25))
+        weight.assign(next)
+        next.dispose()
       }
-      tf.dispose(sample)
-      t.equal(tf.memory().numTensors, tensors - sample.length, 'steps leave no tensor behind')
-      graph.dispose()
-    },
-  )
+      tf.dispose(data)
+    }
+    graph.dispose()
+    t.equal(tf.memory().numTensors, tensors, 'neither probes nor steps nor the graph leave a tensor behind')
+    tf.dispose(sample)
+    t.end()
+  })
 }

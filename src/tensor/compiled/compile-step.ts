@@ -70,7 +70,7 @@ export function compileStep(
     if (error instanceof StepRefused) return { kind: error.kind, reason: error.reason }
     throw error
   } finally {
-    tf.dispose(made.map(inputs => [...inputs.variables, ...inputs.batch]))
+    for (const inputs of made) tf.dispose([inputs.variables, inputs.batch] as unknown as Tfjs.TensorContainer)
   }
 }
 

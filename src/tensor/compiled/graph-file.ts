@@ -13,6 +13,11 @@ const DT_INT32 = 3
 /** The one tag that the graph is saved under. */
 export const GRAPH_TAG = 'serve'
 
+/** Attributes that tfjs leaves to be taken from an input, which only eager ops can: the name, and which input. */
+const INFERRED_TYPES: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  ExpandDims: { T: 0, Tdim: 1 },
+}
+
 /** A trace as the content of `saved_model.pb`, and the names that a run is asked by. */
 export interface GraphFile {
   readonly bytes: Buffer
@@ -25,20 +30,18 @@ export interface GraphFile {
 }
 
 /**
- * Writes a traced step as a SavedModel.
+ * Writes a traced step as a SavedModel. Floating point numbers that came from JavaScript are fed like the batch, not
+ * written as constants: TensorFlow's optimizer would move arithmetic onto constants, which rounds otherwise. Shapes,
+ * axes and the like are constants, which it needs to know them.
  *
- * @param isFed whether a host node's values are given at each run; the others become constants
  * @throws StepRefused for an attribute of a type that it does not know
  */
-export function writeGraph(
-  binding: NativeBinding,
-  trace: StepTrace,
-  isFed: (node: HostNode) => boolean,
-): GraphFile {
+export function writeGraph(binding: NativeBinding, trace: StepTrace): GraphFile {
   const inputs: number[] = []
   const nodes = trace.nodes.flatMap((node, i) => {
-    if (node.node === 'op') return node.op === 'Softmax' ? softmax(i, node) : opNode(binding, i, node)
-    if (node.node === 'host' && !isFed(node)) return constantDef(nodeName(i), node, node.bytes)
+    if (node.node === 'op') return node.op === 'Softmax' ? softmax(i, node) : opNode(binding, trace, i, node)
+    if (node.node === 'host' && node.dtype !== binding.TF_FLOAT)
+      return constantDef(nodeName(i), node, node.bytes)
     inputs.push(i)
     return placeholder(i, node)
   })
@@ -71,6 +74,11 @@ function edgeName({ node, output }: Edge): string {
   return `${nodeName(node)}:${output}`
 }
 
+function dtypeOf({ nodes }: StepTrace, { node, output }: Edge): number {
+  const source = nodes[node]!
+  return source.node === 'op' ? source.outputs[output]!.dtype : source.dtype
+}
+
 type Attributes = Readonly<Record<string, Buffer>>
 
 function nodeDef(name: string, op: string, inputs: readonly string[], attributes: Attributes): Buffer {
@@ -94,13 +102,20 @@ function constantDef(name: string, { dtype, shape }: TensorKind, bytes: Uint8Arr
   return nodeDef(name, 'Const', [], { dtype: type(dtype), value: bytesField(8, tensor) })
 }
 
-function opNode(binding: NativeBinding, node: number, { op, inputs, outputs, attributes }: OpNode): Buffer {
+function opNode(binding: NativeBinding, trace: StepTrace, node: number, traced: OpNode): Buffer {
+  const { op, inputs, outputs, attributes } = traced
   for (const { dtype } of outputs) {
     if (sizeOfElement(binding, dtype) !== undefined) continue
     throw new StepRefused('unknown-type', `op ${op} gives a tensor of TensorFlow's type ${dtype}`)
   }
-  const written = attributes.map(attribute => [attribute.name, attributeValue(binding, op, attribute)])
-  return nodeDef(nodeName(node), op, inputs.map(edgeName), Object.fromEntries(written) as Attributes)
+  const written = Object.fromEntries([
+    ...Object.entries(INFERRED_TYPES[op] ?? {}).map(([name, input]) => [
+      name,
+      type(dtypeOf(trace, inputs[input]!)),
+    ]),
+    ...attributes.map(attribute => [attribute.name, attributeValue(binding, op, attribute)]),
+  ]) as Attributes
+  return nodeDef(nodeName(node), op, inputs.map(edgeName), written)
 }
 
 /**

@@ -6,7 +6,7 @@ import { GRAPH_TAG, writeGraph, type GraphFile } from './graph-file.js'
 import { uniform, type SeededNodes } from './host-values.js'
 import type { NativeBackend, NativeBinding } from './native-binding.js'
 import { StepRefused } from './refusal.js'
-import type { StepTrace } from './step-trace.js'
+import type { HostNode, StepTrace } from './step-trace.js'
 
 /** What a run of the graph is given. */
 export interface GraphInputs {
@@ -22,8 +22,10 @@ export class LoadedGraph {
   readonly #backend: NativeBackend
   readonly #trace: StepTrace
   readonly #seeded: SeededNodes
-  readonly #file: GraphFile
+  readonly #names: Omit<GraphFile, 'bytes'>
   readonly #model: number
+  /** What is fed and always the same. */
+  readonly #constants = new Map<HostNode, Tfjs.Tensor>()
 
   /** @throws StepRefused when TensorFlow does not take it */
   constructor(tf: typeof Tfjs, backend: NativeBackend, trace: StepTrace, seeded: SeededNodes) {
@@ -31,20 +33,27 @@ export class LoadedGraph {
     this.#backend = backend
     this.#trace = trace
     this.#seeded = seeded
-    const { bytes, ...names } = writeGraph(backend.binding, trace, node => seeded.has(node))
-    this.#file = { ...names, bytes: Buffer.alloc(0) }
+    const { bytes, ...names } = writeGraph(backend.binding, trace)
+    this.#names = names
     this.#model = load(backend.binding, bytes)
+    for (const i of names.inputs) {
+      const node = trace.nodes[i]!
+      if (node.node !== 'host' || seeded.has(node)) continue
+      this.#constants.set(node, tf.keep(tf.tensor(floatsOf(node.bytes), [...node.shape], 'float32')))
+    }
   }
 
   /** @returns the step's outputs, then its updates: tensors of the caller's */
   run(inputs: GraphInputs): Tfjs.Tensor[] {
     const { binding } = this.#backend
-    const { inputNames, outputNames } = this.#file
+    const { inputNames, outputNames } = this.#names
     const drawn: Tfjs.Tensor[] = []
-    const tensors = this.#file.inputs.map(i => {
+    const tensors = this.#names.inputs.map(i => {
       const node = this.#trace.nodes[i]!
       if (node.node === 'input') return inputs[node.from === 'batch' ? 'batch' : 'variables'][node.index]!
       if (node.node === 'op') throw new TypeError(`node ${i} of the graph is no input`)
+      const constant = this.#constants.get(node)
+      if (constant !== undefined) return constant
       const mask = uniform(this.#tf, node.shape, inputs.draws[this.#seeded.get(node)!]!)
       drawn.push(mask)
       return mask
@@ -57,7 +66,12 @@ export class LoadedGraph {
 
   dispose(): void {
     this.#backend.binding.deleteSavedModel(this.#model)
+    this.#tf.dispose([...this.#constants.values()])
   }
+}
+
+function floatsOf(bytes: Uint8Array): Float32Array {
+  return new Float32Array(bytes.slice().buffer)
 }
 
 /** Loading leaves nothing that the file is needed for. */
