@@ -1,15 +1,15 @@
-import { createRequire } from 'node:module'
 import * as tf from '@tensorflow/tfjs'
 import t from 'tap'
 import { seedMathRandom } from '../../src/determinism/index.js'
 import { selectBackend } from '../../src/tensor/index.js'
-import { compileStep, type CompiledStep, type Step } from '../../src/tensor/compiled/index.js'
+import {
+  CompiledSteps,
+  compileStep,
+  type CompiledStep,
+  type RefusalKind,
+  type Step,
+} from '../../src/tensor/compiled/index.js'
 
-const require = createRequire(import.meta.url)
-require('/work/shared/engines/tensorflow/hook.cjs')(
-  '/tmp/tf-trial2/tf/tensorflow/tfjs_binding.node',
-  require.resolve('@tensorflow/tfjs-node-gpu/package.json'),
-)
 await selectBackend({ force: 'native' })
 
 const { layers } = tf
@@ -207,7 +207,7 @@ function outcome(run: () => readonly tf.Tensor[], weights: readonly tf.Variable[
   return given
 }
 
-for (const kind of KINDS) {
+for (const kind of process.env['ONLY'] === undefined ? KINDS : []) {
   t.test(`${kind.name}: a compiled step gives the eager step's bits, on other data, weights and seeds`, t => {
     const { step, weights, batch } = trained(kind)
     const sample = batch(1)
@@ -239,3 +239,196 @@ for (const kind of KINDS) {
     t.end()
   })
 }
+
+t.test('what cannot be a graph is refused with its reason, and leaves everything as it was', t => {
+  const weight = tf.variable(tf.randomNormal([4, 3], 0, 1, 'float32', 5))
+  const x = tf.randomNormal([6, 4], 0, 1, 'float32', 6)
+  const product = (batch: readonly tf.Tensor[]): tf.Tensor => tf.matMul(batch[0] as tf.Tensor2D, weight)
+  let calls = 0
+  let cache: tf.Tensor | undefined
+  const REFUSED: readonly [kind: RefusalKind, message: RegExp, step: Step][] = [
+    [
+      'step-reads',
+      /^the step reads what its op BatchMatMulV2 gave/,
+      batch => {
+        const y = product(batch)
+        return y.dataSync()[0]! > 1e9 ? [y.neg()] : [y]
+      },
+    ],
+    [
+      'step-reads',
+      /^the step reads a tensor that it did not compute/,
+      batch => [weight.dataSync()[0]! > 1e9 ? batch[0]! : product(batch)],
+    ],
+    [
+      'step-waits',
+      /^the step returns a promise/,
+      ((batch: readonly tf.Tensor[]) => Promise.resolve([product(batch)])) as unknown as Step,
+    ],
+    [
+      'step-failed',
+      /^the step failed while it was traced: no luck/,
+      () => {
+        throw new Error('no luck')
+      },
+    ],
+    [
+      'host-data',
+      /^a tensor of shape \[\] that the step makes in JavaScript has other values/,
+      batch => [product(batch).mul(++calls)],
+    ],
+    [
+      'host-data',
+      /^a tensor of shape \[6, 3\] .* no uniform random numbers/,
+      batch => [product(batch).add(tf.randomNormal([6, 3]))],
+    ],
+    [
+      'host-data',
+      /^a tensor of shape \[6, 3\]/,
+      batch => [product(batch).mul(tf.randomUniform([6, 3], -1, 1))],
+    ],
+    [
+      'host-data',
+      /^the step draws 1 random numbers that are no seed/,
+      batch => [Math.random() < 2 ? product(batch) : batch[0]!],
+    ],
+    [
+      'structure',
+      /does not do the same each time: .* was op Neg and then op Abs/,
+      batch => [++calls % 2 === 0 ? product(batch).abs() : product(batch).neg()],
+    ],
+    ['structure', /came at its end/, batch => [++calls % 2 === 0 ? product(batch).abs() : product(batch)]],
+    [
+      'structure',
+      /it returned or assigned other tensors/,
+      batch => {
+        const both = [product(batch), batch[0]!.neg()] as const
+        return [both[++calls % 2]!]
+      },
+    ],
+    [
+      'structure',
+      /^the step does not do the same each time: step 1 of it was a tensor of shape \[\] from JavaScript/,
+      batch => {
+        cache ??= tf.keep(tf.scalar(2).neg())
+        return [product(batch).mul(cache)]
+      },
+    ],
+    [
+      'unknown-type',
+      /^op Complex gives a tensor of TensorFlow's type 8|complex64/,
+      batch => [tf.real(tf.fft(tf.complex(product(batch), product(batch))))],
+    ],
+    [
+      'bits-differ',
+      /^the graph does not give the eager step's bits: \d+ of 18 elements of result 0 differ/,
+      batch => {
+        const y = product(batch)
+        return [y.sin().add(y.exp()).add(y.cos().add(y.tanh()))]
+      },
+    ],
+  ]
+  for (const [kind, message, step] of REFUSED) {
+    calls = 0
+    const [before, tensors] = [weight.dataSync().slice(), tf.memory().numTensors]
+    const result = compileStep(tf, step, { weights: [weight], batch: [x] })
+    t.match(result, { kind, reason: message }, `${kind}: ${String(message)}`)
+    t.strictSame(weight.dataSync(), before)
+    cache?.dispose()
+    cache = undefined
+    t.equal(tf.memory().numTensors, tensors, 'no tensor is left behind')
+  }
+
+  const embed: Step = ([rows]) => [tf.gather(weight, rows as tf.Tensor1D)]
+  const graph = compiled(embed, [weight], [tf.tensor1d([0, 3], 'int32')])
+  t.strictSame(
+    copies(graph.run([tf.tensor1d([2, 2], 'int32')])),
+    copies(embed([tf.tensor1d([2, 2], 'int32')])),
+  )
+  const outside = [tf.tensor1d([0, 4], 'int32')]
+  t.throws(() => embed(outside), /not in \[0, 3\]/)
+  t.throws(() => graph.run(outside), /indices\[1\] = 4 is not in \[0, 4\)/, 'checked by TensorFlow instead')
+  graph.dispose()
+  t.end()
+})
+
+t.test('a graph for each shape of batch; as many as are allowed, and eager steps for other batches', t => {
+  const { step, weights, batch } = trained({ rowShape: [12], make: () => [layers.dropout({ rate: 0.5 })] })
+  const steps = new CompiledSteps(tf, step, { weights, maxGraphs: 2 })
+  const reads: Step = inputs => (inputs[0]!.dataSync()[0]! > 1e9 ? [] : step(inputs))
+  const eager = new CompiledSteps(tf, reads, { weights })
+  for (const rows of [8, 8, 3, 8, 5, 3]) {
+    const data = batch(rows, rows)
+    const expected = outcome(() => step(data), weights, rows)
+    t.strictSame(
+      outcome(() => steps.run(data), weights, rows),
+      expected,
+      `${rows} rows`,
+    )
+    t.strictSame(
+      outcome(() => eager.run(data), weights, rows),
+      expected,
+      `${rows} rows, eagerly`,
+    )
+    tf.dispose(data)
+  }
+  t.match(steps.choices(), [
+    { batch: 'float32[8, 12], float32[8, 5]', refused: undefined },
+    { batch: 'float32[3, 12], float32[3, 5]', refused: undefined },
+    {
+      batch: 'float32[5, 12], float32[5, 5]',
+      refused: {
+        kind: 'too-many-shapes',
+        reason: 'there are graphs for batches of 2 other shapes; the limit is 2',
+      },
+    },
+  ])
+  t.strictSame(
+    eager.choices().map(({ refused }) => refused?.kind),
+    ['step-reads', 'step-reads', 'step-reads'],
+  )
+  steps.dispose()
+  eager.dispose()
+  t.end()
+})
+
+t.test('weights that the program changes, and variables that nobody named, count at each run', t => {
+  const named = tf.variable(tf.tensor1d([1, 2]))
+  const other = tf.variable(tf.tensor1d([10, 20]))
+  const held = tf.tensor1d([100, 200])
+  const step: Step = ([x]) => {
+    other.assign(tf.add(other, 1))
+    return [tf.addN([x!, named, other, held]), x!]
+  }
+  const graph = compiled(step, [named], [held])
+  t.strictSame(Array.from(other.dataSync()), [10, 20])
+  const sums = [1, 2].map(() => {
+    const [sum, same] = graph.run([tf.tensor1d([1000, 2000])])
+    named.assign(tf.tensor1d([3, 4]))
+    return [Array.from(sum!.dataSync()), Array.from(same!.dataSync())]
+  })
+  t.strictSame(sums, [
+    [
+      [1112, 2223],
+      [1000, 2000],
+    ],
+    [
+      [1115, 2226],
+      [1000, 2000],
+    ],
+  ])
+  t.strictSame(Array.from(other.dataSync()), [12, 22], 'assigned by the graph, too')
+  graph.dispose()
+  t.end()
+})
+
+t.test('steps are compiled on native TensorFlow only', async t => {
+  await selectBackend({ force: 'js' })
+  t.match(
+    compileStep(tf, batch => batch, { weights: [], batch: [] }),
+    {
+      kind: 'backend',
+      reason: 'steps are compiled on native TensorFlow; this thread has cpu',
+    },
+  )
+})

@@ -21,8 +21,8 @@ const INFERRED_TYPES: Readonly<Record<string, Readonly<Record<string, number>>>>
 /** A trace as the content of `saved_model.pb`, and the names that a run is asked by. */
 export interface GraphFile {
   readonly bytes: Buffer
-  /** Nodes of the trace that are fed, in the order of {@link inputNames}. */
-  readonly inputs: readonly number[]
+  /** What is fed, in the order of {@link inputNames}. */
+  readonly inputs: readonly (InputNode | HostNode)[]
   /** Joined by commas, as the binding takes them. */
   readonly inputNames: string
   /** The step's outputs, then its updates. */
@@ -37,22 +37,21 @@ export interface GraphFile {
  * @throws StepRefused for an attribute of a type that it does not know
  */
 export function writeGraph(binding: NativeBinding, trace: StepTrace): GraphFile {
-  const inputs: number[] = []
+  const fed = new Map<number, InputNode | HostNode>()
   const nodes = trace.nodes.flatMap((node, i) => {
     if (node.node === 'op') return node.op === 'Softmax' ? softmax(i, node) : opNode(binding, trace, i, node)
     if (node.node === 'host' && node.dtype !== binding.TF_FLOAT)
       return constantDef(nodeName(i), node, node.bytes)
-    inputs.push(i)
+    fed.set(i, node)
     return placeholder(i, node)
   })
-  const fed = new Set(inputs)
   const written = new Set<string>()
   const outputs = [...trace.outputs, ...trace.updates.map(({ value }) => value)].map(edge => {
-    if (!fed.has(edge.node)) return edgeName(edge)
+    const source = fed.get(edge.node)
+    if (source === undefined) return edgeName(edge)
     // What is fed cannot be fetched.
     const name = `same${edge.node}`
-    const { dtype } = trace.nodes[edge.node] as InputNode | HostNode
-    if (!written.has(name)) nodes.push(nodeDef(name, 'Identity', [edgeName(edge)], { T: type(dtype) }))
+    if (!written.has(name)) nodes.push(nodeDef(name, 'Identity', [edgeName(edge)], { T: type(source.dtype) }))
     written.add(name)
     return `${name}:0`
   })
@@ -60,8 +59,8 @@ export function writeGraph(binding: NativeBinding, trace: StepTrace): GraphFile 
   const metaGraph = [bytesField(1, bytesField(4, GRAPH_TAG)), bytesField(2, graph)]
   return {
     bytes: Buffer.concat([integerField(1, 1), bytesField(2, metaGraph)]),
-    inputs,
-    inputNames: inputs.map(node => edgeName({ node, output: 0 })).join(','),
+    inputs: [...fed.values()],
+    inputNames: [...fed.keys()].map(node => edgeName({ node, output: 0 })).join(','),
     outputNames: outputs.join(','),
   }
 }

@@ -6,6 +6,7 @@ import { GRAPH_TAG, writeGraph, type GraphFile } from './graph-file.js'
 import { uniform, type SeededNodes } from './host-values.js'
 import type { NativeBackend, NativeBinding } from './native-binding.js'
 import { StepRefused } from './refusal.js'
+import type { InputOrigin } from './step-recorder.js'
 import type { HostNode, StepTrace } from './step-trace.js'
 
 /** What a run of the graph is given. */
@@ -16,62 +17,63 @@ export interface GraphInputs {
   readonly draws: readonly number[]
 }
 
+/** Where a run takes an input from: its own inputs, a seed that it drew, or what is always the same. */
+type Feed = InputOrigin | { readonly shape: readonly number[]; readonly draw: number } | Tfjs.Tensor
+
 /** A traced step as a graph within TensorFlow. */
 export class LoadedGraph {
   readonly #tf: typeof Tfjs
   readonly #backend: NativeBackend
-  readonly #trace: StepTrace
-  readonly #seeded: SeededNodes
-  readonly #names: Omit<GraphFile, 'bytes'>
+  readonly #names: Pick<GraphFile, 'inputNames' | 'outputNames'>
   readonly #model: number
-  /** What is fed and always the same. */
-  readonly #constants = new Map<HostNode, Tfjs.Tensor>()
+  readonly #feeds: readonly Feed[]
 
   /** @throws StepRefused when TensorFlow does not take it */
   constructor(tf: typeof Tfjs, backend: NativeBackend, trace: StepTrace, seeded: SeededNodes) {
     this.#tf = tf
     this.#backend = backend
-    this.#trace = trace
-    this.#seeded = seeded
-    const { bytes, ...names } = writeGraph(backend.binding, trace)
+    const { bytes, inputs, ...names } = writeGraph(backend.binding, trace)
     this.#names = names
     this.#model = load(backend.binding, bytes)
-    for (const i of names.inputs) {
-      const node = trace.nodes[i]!
-      if (node.node !== 'host' || seeded.has(node)) continue
-      this.#constants.set(node, tf.keep(tf.tensor(floatsOf(node.bytes), [...node.shape], 'float32')))
-    }
+    this.#feeds = inputs.map(node => {
+      if (node.node === 'input') return { from: node.from, index: node.index }
+      const draw = seeded.get(node)
+      return draw === undefined ? constant(tf, node) : { shape: node.shape, draw }
+    })
   }
 
-  /** @returns the step's outputs, then its updates: tensors of the caller's */
+  /**
+   * @returns the step's outputs, then its updates: tensors of the caller's
+   * @throws what TensorFlow says when an op fails, such as an index out of bounds
+   */
   run(inputs: GraphInputs): Tfjs.Tensor[] {
-    const { binding } = this.#backend
     const { inputNames, outputNames } = this.#names
     const drawn: Tfjs.Tensor[] = []
-    const tensors = this.#names.inputs.map(i => {
-      const node = this.#trace.nodes[i]!
-      if (node.node === 'input') return inputs[node.from === 'batch' ? 'batch' : 'variables'][node.index]!
-      if (node.node === 'op') throw new TypeError(`node ${i} of the graph is no input`)
-      const constant = this.#constants.get(node)
-      if (constant !== undefined) return constant
-      const mask = uniform(this.#tf, node.shape, inputs.draws[this.#seeded.get(node)!]!)
-      drawn.push(mask)
-      return mask
+    const tensors = this.#feeds.map(feed => {
+      if ('from' in feed) return inputs[feed.from === 'batch' ? 'batch' : 'variables'][feed.index]!
+      if (!('draw' in feed)) return feed
+      const numbers = uniform(this.#tf, feed.shape, inputs.draws[feed.draw]!)
+      drawn.push(numbers)
+      return numbers
     })
-    const ids = this.#backend.getInputTensorIds(tensors)
-    const handles = binding.runSavedModel(this.#model, ids, inputNames, outputNames)
-    for (const mask of drawn) mask.dispose()
-    return handles.map(handle => this.#backend.createOutputTensor(handle))
+    try {
+      const ids = this.#backend.getInputTensorIds(tensors)
+      const handles = this.#backend.binding.runSavedModel(this.#model, ids, inputNames, outputNames)
+      return handles.map(handle => this.#backend.createOutputTensor(handle))
+    } finally {
+      this.#tf.dispose(drawn)
+    }
   }
 
   dispose(): void {
     this.#backend.binding.deleteSavedModel(this.#model)
-    this.#tf.dispose([...this.#constants.values()])
+    for (const feed of this.#feeds) if (!('from' in feed) && !('draw' in feed)) feed.dispose()
   }
 }
 
-function floatsOf(bytes: Uint8Array): Float32Array {
-  return new Float32Array(bytes.slice().buffer)
+/** For as long as the graph lives, and in memory of its own. */
+function constant(tf: typeof Tfjs, { bytes, shape }: HostNode): Tfjs.Tensor {
+  return tf.keep(tf.tensor(new Float32Array(bytes.slice().buffer), [...shape], 'float32'))
 }
 
 /** Loading leaves nothing that the file is needed for. */

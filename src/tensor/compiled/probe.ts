@@ -40,9 +40,10 @@ export function probe(
   for (const [i, variable] of variables.entries()) variable.assign(inputs.variables[i]!)
   const recorder = new StepRecorder(backend, originsOf(backend, inputs))
   const random = seedMathRandom(inputs.seed, recorder.drew)
+  let outputs: readonly Tfjs.Tensor[] = []
   try {
     const made = recorder.during(() => {
-      const outputs = aroundChecks(tf, recorder.whileChecking, () =>
+      outputs = aroundChecks(tf, recorder.whileChecking, () =>
         tf.tidy(() => ask(step, inputs.batch) as Tfjs.Tensor[]),
       )
       const updates = variables.flatMap((variable, i) =>
@@ -50,19 +51,20 @@ export function probe(
       )
       const ends = [...outputs, ...updates.map(i => variables[i]!)]
       // Asking for their handles brings over what still waits in JavaScript, under the recorder's eyes.
-      return { outputs, updates, ends, ids: backend.getInputTensorIds(ends) }
+      return { updates, ends, ids: backend.getInputTensorIds(ends) }
     })
     const edges = made.ids.map(id => recorder.edge(id))
-    const count = made.outputs.length
+    const count = outputs.length
     const trace = recorder.trace(
       edges.slice(0, count),
       made.updates.map((variable, i) => ({ variable, value: edges[count + i]! })),
     )
     const values = made.ends.map(valuesOf)
-    tf.dispose(made.outputs)
     return { trace, values }
   } finally {
     random.restore()
+    const given = new Set<Tfjs.Tensor>([...inputs.batch, ...variables])
+    for (const output of outputs) if (!given.has(output)) output.dispose()
     for (const [i, variable] of variables.entries()) {
       variable.assign(before[i]!)
       before[i]!.dispose()

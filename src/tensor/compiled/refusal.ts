@@ -15,6 +15,7 @@ export interface Refusal {
  * - `too-large`: too many bytes of constants
  * - `graph-refused`: TensorFlow does not take the graph
  * - `bits-differ`: the graph's results are not those of the eager step
+ * - `too-many-shapes`: as many graphs as are kept are for batches of other shapes
  */
 export type RefusalKind =
   | 'backend'
@@ -27,6 +28,7 @@ export type RefusalKind =
   | 'too-large'
   | 'graph-refused'
   | 'bits-differ'
+  | 'too-many-shapes'
 
 /** Leaves a trace that cannot become a graph. Never seen outside of this folder. */
 export class StepRefused extends Error implements Refusal {

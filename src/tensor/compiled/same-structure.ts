@@ -30,7 +30,7 @@ function different(what: string): StepRefused {
 
 /** Everything but values. */
 function structureOf(node: TraceNode): string {
-  return JSON.stringify(node.node === 'host' ? { ...node, bytes: undefined } : node)
+  return JSON.stringify(node.node === 'host' ? { ...node, bytes: undefined, drawn: undefined } : node)
 }
 
 function nodeText(node: TraceNode): string {

@@ -1,7 +1,7 @@
 import { bytesOf, sizeOfElement } from './element.js'
 import type { NativeBackend, NativeBinding, OpAttribute, TensorHandle } from './native-binding.js'
 import { StepRefused } from './refusal.js'
-import type { Edge, InputNode, StepTrace, TraceNode } from './step-trace.js'
+import type { Edge, HostNode, InputNode, StepTrace, TraceNode } from './step-trace.js'
 
 /** Constants of a graph lie in one message, which can have at most 2 GiB. */
 export const MAX_CONSTANT_BYTES = 256 * 1024 * 1024
@@ -19,6 +19,8 @@ export class StepRecorder {
   readonly #nodes: TraceNode[] = []
   /** By the handle's number, which the binding never gives twice. */
   readonly #edges = new Map<number, Edge>()
+  /** Brought from JavaScript. A node comes where it is used first: when tfjs brings it depends on what was before. */
+  readonly #made = new Map<number, HostNode>()
   readonly #inputs: ReadonlyMap<number, InputOrigin>
   readonly #draws: number[] = []
   #constantBytes = 0
@@ -64,9 +66,9 @@ export class StepRecorder {
     }
   }
 
-  /** The edge of a tensor that the step ends with. */
+  /** The edge of a tensor that an op takes or the step ends with. */
   edge(id: number): Edge {
-    return this.#edges.get(id) ?? this.#outside(id)
+    return this.#edges.get(id) ?? this.#source(id)
   }
 
   /** @throws StepRefused for what the step did and no graph can do */
@@ -77,7 +79,7 @@ export class StepRecorder {
 
   readonly #createTensor = (shape: number[], dtype: number, values: unknown): number => {
     const id = this.#binding.createTensor(shape, dtype, values)
-    if (ArrayBuffer.isView(values)) this.#edges.set(id, this.#host(shape, dtype, bytesOf(values)))
+    if (ArrayBuffer.isView(values)) this.#made.set(id, this.#host(shape, dtype, bytesOf(values)))
     else this.#refuse(new StepRefused('unknown-type', 'the step makes a tensor of text'))
     return id
   }
@@ -106,26 +108,25 @@ export class StepRecorder {
     if (this.#checking) return this.#binding.tensorDataSync(id)
     const edge = this.#edges.get(id)
     const node = edge === undefined ? undefined : this.#nodes[edge.node]
-    const what = node?.node === 'op' ? `what its op ${node.op} gave` : 'a tensor that was there before it'
+    const what = node?.node === 'op' ? `what its op ${node.op} gave` : 'a tensor that it did not compute'
     this.#refuse(
       new StepRefused('step-reads', `the step reads ${what}, so what it does may depend on values`),
     )
     return this.#binding.tensorDataSync(id)
   }
 
-  /** A tensor from before the step: one that changes from run to run, or one that the step's code holds. */
-  #outside(id: number): Edge {
+  /** A tensor that no op gave: from JavaScript, an input, or one that the step's code held before. */
+  #source(id: number): Edge {
+    const made = this.#made.get(id)
+    if (made !== undefined) return this.#set(id, made)
     const origin = this.#inputs.get(id)
     // Its type and shape are known to TensorFlow alone, which takes the type attribute from the input.
     const [same] = this.#binding.executeOp('Identity', [], [id], 1)
     const { shape, dtype } = same!
-    const edge =
-      origin === undefined
-        ? this.#host(shape, dtype, this.#valuesOf(id, dtype))
-        : this.#push({ node: 'input', ...origin, shape, dtype })
     this.#binding.deleteTensor(same!.id)
-    this.#edges.set(id, edge)
-    return edge
+    return origin === undefined
+      ? this.#set(id, this.#host(shape, dtype, this.#valuesOf(id, dtype)))
+      : this.#set(id, { node: 'input', ...origin, shape, dtype })
   }
 
   #valuesOf(id: number, dtype: number): Uint8Array {
@@ -134,7 +135,7 @@ export class StepRecorder {
       : bytesOf(this.#binding.tensorDataSync(id))
   }
 
-  #host(shape: readonly number[], dtype: number, bytes: Uint8Array): Edge {
+  #host(shape: readonly number[], dtype: number, bytes: Uint8Array): HostNode {
     if (sizeOfElement(this.#binding, dtype) === undefined) {
       this.#refuse(new StepRefused('unknown-type', `the step uses a tensor of TensorFlow's type ${dtype}`))
     }
@@ -146,12 +147,14 @@ export class StepRecorder {
       )
       bytes = new Uint8Array()
     }
-    return this.#push({ node: 'host', shape: [...shape], dtype, bytes, drawn: this.#draws.length })
+    return { node: 'host', shape: [...shape], dtype, bytes, drawn: this.#draws.length }
   }
 
-  #push(node: TraceNode): Edge {
+  #set(id: number, node: TraceNode): Edge {
+    const edge = { node: this.#nodes.length, output: 0 }
     this.#nodes.push(node)
-    return { node: this.#nodes.length - 1, output: 0 }
+    this.#edges.set(id, edge)
+    return edge
   }
 
   #refuse(refusal: StepRefused): void {
