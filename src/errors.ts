@@ -126,6 +126,8 @@ export const REMEDIES = {
   ERR_ENGINE_PLATFORM: 'use one of the platforms that the message lists',
   ERR_ENGINE_INSTALL:
     'make one of the sources usable, or fetch the named file elsewhere and give it with --from FILE',
+  ERR_ENGINE_PROGRAM: 'see what the program said',
+  ERR_ENGINE_DOWNLOAD: 'check that this machine reaches the server; a proxy is not used',
   ERR_ENGINE_DIGEST: 'fetch it again; if it stays so, something on the way changes files: do not use it',
   ERR_ENGINE_DISK_FULL: 'free space, or set TROUPE_CACHE to a directory on another disk',
   ERR_ENGINE_BROKEN: 'see the cause; remove it with troupe provision ENGINE --remove and provision it again',

@@ -12,3 +12,6 @@ export {
   type InstallProgress,
 } from './engine.js'
 export { megabytes } from './megabytes.js'
+export { HdfsEngine } from './hdfs/hdfs-engine.js'
+export { TrialHdfs, type TrialHdfsOptions } from './hdfs/trial-hdfs.js'
+export { TensorFlowEngine } from './tensorflow/tensorflow-engine.js'
