@@ -1,9 +1,9 @@
 import { cp, mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { dirname, isAbsolute, join } from 'node:path'
 import process from 'node:process'
 import { TroupeError } from '../../errors.js'
-import { runCommand } from './child-command.js'
+import { answers, findProgram, runProgram } from '../program.js'
 import { copyPackage } from './npm-package.js'
 import { BINDING_VERSION, LIBRARIES, NODE_API_ARCHIVE } from './release.js'
 
@@ -22,7 +22,8 @@ const SET_PER_THREAD =
 export async function findCompiler(env: NodeJS.ProcessEnv = process.env): Promise<string | undefined> {
   const own = env['CXX']
   for (const compiler of own === undefined || own === '' ? COMPILERS : [own]) {
-    if ((await runCommand(compiler, ['--version'])).code === 0) return compiler
+    const path = isAbsolute(compiler) ? compiler : await findProgram(compiler)
+    if (path !== undefined && (await answers(path, ['--version']))) return path
   }
   return undefined
 }
@@ -41,7 +42,7 @@ export interface BindingSources {
 /**
  * Compiles the binding, to be loaded from beside the libraries.
  *
- * @throws ERR_ENGINE_INSTALL with the compiler's last words
+ * @throws ERR_ENGINE_PROGRAM with the compiler's last words
  */
 export async function compileBinding(
   sources: BindingSources,
@@ -60,11 +61,7 @@ export async function compileBinding(
   await writeFile(backend, code.replace(SHARED_SET, SET_PER_THREAD))
   const nodeApi = await nodeApiHeaders(sources, signal)
   await mkdir(dirname(addon), { recursive: true })
-  const compile = async (args: readonly string[]): Promise<void> => {
-    const { code, tail } = await runCommand(compiler, args, options)
-    if (code !== 0)
-      throw new TroupeError('ERR_ENGINE_INSTALL', `${compiler} could not compile the binding: ${tail}`)
-  }
+  const compile = (args: readonly string[]) => runProgram(compiler, args, options)
   // Linked against empty libraries of the same names, since the linker would read 800 MB to learn nothing.
   const stubs = Object.keys(LIBRARIES).map(name => ({ name, file: join(scratch, name) }))
   for (const { name, file } of stubs) {

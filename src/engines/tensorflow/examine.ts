@@ -1,6 +1,7 @@
 import process from 'node:process'
 import type { Check, FoundEngine } from '../engine.js'
-import { runCommand } from './child-command.js'
+import { check } from '../check.js'
+import { runProgram } from '../program.js'
 
 const REMEDY = 'troupe provision tensorflow'
 
@@ -25,14 +26,16 @@ export async function examineTensorFlow(
   if (found === undefined) {
     return [{ name: 'installed', ok: false, detail: 'jobs train on wasm, which is slower', remedy: REMEDY }]
   }
-  const load = async (name: string, script: string): Promise<Check> => {
-    const { code, stdout, tail } = await runCommand(process.execPath, ['-e', script, found.path], {
-      env: { NODE_OPTIONS: '' },
-      ...(signal === undefined ? {} : { signal }),
-    })
-    if (code === 0) return { name, ok: true, detail: `TensorFlow ${stdout}` }
-    return { name, ok: false, detail: tail, remedy: `troupe provision tensorflow --remove && ${REMEDY}` }
-  }
+  const remedy = `troupe provision tensorflow --remove && ${REMEDY}`
+  const load = (name: string, script: string): Promise<Check> =>
+    check(
+      name,
+      async () => {
+        const options = { env: { NODE_OPTIONS: '' }, ...(signal === undefined ? {} : { signal }) }
+        return `TensorFlow ${await runProgram(process.execPath, ['-e', script, found.path], options)}`
+      },
+      remedy,
+    )
   return [
     { name: 'installed', ok: true, detail: `${found.by}: ${found.path}` },
     await load('loads in a process', IN_PROCESS),

@@ -3,7 +3,7 @@ import { cp, mkdir, readdir, readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { basename, dirname, join } from 'node:path'
 import { TroupeError } from '../../errors.js'
-import { runCommand } from './child-command.js'
+import { requireProgram, runProgram } from '../program.js'
 import type { NpmArchive } from './release.js'
 
 /**
@@ -12,7 +12,7 @@ import type { NpmArchive } from './release.js'
  *
  * @param into its directory; made
  * @param require resolves from the place whose node_modules count
- * @throws ERR_ENGINE_INSTALL, ERR_ENGINE_DIGEST
+ * @throws ERR_ENGINE_INSTALL, ERR_ENGINE_PROGRAM, ERR_ENGINE_MISSING, ERR_ENGINE_DIGEST
  */
 export async function copyPackage(
   archive: NpmArchive,
@@ -60,15 +60,12 @@ async function download(
   const wanted = `${name}@${version}`
   const packed = join(scratch, basename(into))
   await mkdir(packed, { recursive: true })
-  const { code, missing, tail } = await runCommand(
-    'npm',
-    ['pack', '--silent', '--ignore-scripts', '--pack-destination', packed, wanted],
-    options,
-  )
+  const npm = await requireProgram('npm')
+  const pack = ['pack', '--silent', '--ignore-scripts', '--pack-destination', packed, wanted]
+  await runProgram(npm, pack, options)
   const file = (await readdir(packed)).find(entry => entry.endsWith('.tgz'))
-  if (code !== 0 || file === undefined) {
-    const why = missing ? 'npm is not installed' : tail
-    throw new TroupeError('ERR_ENGINE_INSTALL', `npm could not fetch ${wanted}: ${why}`, {
+  if (file === undefined) {
+    throw new TroupeError('ERR_ENGINE_INSTALL', `npm fetched nothing for ${wanted}`, {
       data: { package: wanted },
     })
   }
@@ -83,11 +80,6 @@ async function download(
     )
   }
   await mkdir(into, { recursive: true })
-  const tar = await runCommand(
-    'tar',
-    ['-xzf', join(packed, file), '-C', into, '--strip-components=1'],
-    options,
-  )
-  if (tar.code === 0) return
-  throw new TroupeError('ERR_ENGINE_INSTALL', `${file} could not be unpacked by tar: ${tar.tail}`)
+  const unpack = ['-xzf', join(packed, file), '-C', into, '--strip-components=1']
+  await runProgram(await requireProgram('tar'), unpack, options)
 }

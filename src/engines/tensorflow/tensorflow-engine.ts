@@ -5,7 +5,7 @@ import { SystemClock } from '../../determinism/index.js'
 import { TroupeError } from '../../errors.js'
 import { EngineCache } from '../engine-cache.js'
 import type { Check, Engine, EngineSource, ExamineOptions, FoundEngine, InstallOptions } from '../engine.js'
-import { runCommand } from './child-command.js'
+import { findProgram, runProgram } from '../program.js'
 import { compileBinding, findCompiler, ownRequire } from './compile-binding.js'
 import { examineTensorFlow } from './examine.js'
 import { installedBindings } from './installed-binding.js'
@@ -108,20 +108,17 @@ export class TensorFlowEngine implements Engine {
 
   /** In a process of its own, with every symbol looked up at once: what is missing shows now, not in the first step. */
   async verify(dir: string, signal?: AbortSignal): Promise<void> {
-    const { code, stdout, tail } = await runCommand(
-      process.execPath,
-      ['-e', VERSION_SCRIPT, layout.addon(dir)],
-      {
-        env: { LD_BIND_NOW: '1', NODE_OPTIONS: '' },
-        ...(signal === undefined ? {} : { signal }),
-      },
-    )
-    if (code !== 0)
-      throw new TroupeError('ERR_ENGINE_BROKEN', `the binding of TensorFlow does not load: ${tail}`)
-    if (stdout === TENSORFLOW_VERSION) return
+    const version = await runProgram(process.execPath, ['-e', VERSION_SCRIPT, layout.addon(dir)], {
+      env: { LD_BIND_NOW: '1', NODE_OPTIONS: '' },
+      ...(signal === undefined ? {} : { signal }),
+    }).catch((cause: unknown) => {
+      signal?.throwIfAborted()
+      throw new TroupeError('ERR_ENGINE_BROKEN', 'the binding of TensorFlow does not load', { cause })
+    })
+    if (version === TENSORFLOW_VERSION) return
     throw new TroupeError(
       'ERR_ENGINE_BROKEN',
-      `the binding says it is of TensorFlow ${stdout}; it should be ${TENSORFLOW_VERSION}`,
+      `the binding says it is of TensorFlow ${version}; it should be ${TENSORFLOW_VERSION}`,
     )
   }
 
@@ -140,6 +137,6 @@ function platformText(): string {
 /** Symbols that only debuggers read are a quarter of the libraries. A machine without `strip` keeps them. */
 async function strip(libraries: string, signal?: AbortSignal): Promise<void> {
   const files = Object.keys(LIBRARIES).map(name => join(libraries, name))
-  const { code, missing, tail } = await runCommand('strip', files, signal === undefined ? {} : { signal })
-  if (code !== 0 && !missing) throw new TroupeError('ERR_ENGINE_INSTALL', `strip failed: ${tail}`)
+  const program = await findProgram('strip')
+  if (program !== undefined) await runProgram(program, files, signal === undefined ? {} : { signal })
 }

@@ -4,7 +4,7 @@ import { basename, join } from 'node:path'
 import { TroupeError } from '../../errors.js'
 import type { InstallOptions } from '../engine.js'
 import { megabytes } from '../megabytes.js'
-import { runCommand } from './child-command.js'
+import { answers, findProgram, runProgram } from '../program.js'
 import { HEADERS, LIBRARIES, TENSORFLOW_VERSION, WHEEL } from './release.js'
 import { ZipArchive } from './zip-archive.js'
 
@@ -16,10 +16,11 @@ const PYTHONS = ['python3', 'python'] as const
 /** The Python that has pip, or why there is none. */
 export async function findPip(): Promise<{ readonly python: string } | { readonly why: string }> {
   let seen = false
-  for (const python of PYTHONS) {
-    const { code, missing } = await runCommand(python, ['-m', 'pip', '--version'])
-    if (code === 0) return { python }
-    seen ||= !missing
+  for (const name of PYTHONS) {
+    const python = await findProgram(name)
+    if (python === undefined) continue
+    seen = true
+    if (await answers(python, ['-m', 'pip', '--version'])) return { python }
   }
   return { why: seen ? 'the Python that is installed has no pip' : 'no Python is installed' }
 }
@@ -28,7 +29,7 @@ export async function findPip(): Promise<{ readonly python: string } | { readonl
  * Downloads the wheel by pip, which knows the user's index, mirror and proxy.
  *
  * @returns its path
- * @throws ERR_ENGINE_INSTALL with pip's last words
+ * @throws ERR_ENGINE_PROGRAM with pip's last words
  */
 export async function downloadWheel(
   python: string,
@@ -43,13 +44,10 @@ export async function downloadWheel(
     ...['--dest', into, REQUIREMENT],
   ]
   // pip's own temporary files: on the same disk, and gone with the directory
-  const { code, tail } = await runCommand(python, args, {
-    env: { TMPDIR: into },
-    ...(signal === undefined ? {} : { signal }),
-  })
+  await runProgram(python, args, { env: { TMPDIR: into }, ...(signal === undefined ? {} : { signal }) })
   const wheel = (await readdir(into)).find(name => name.endsWith('.whl'))
-  if (code === 0 && wheel !== undefined) return join(into, wheel)
-  throw new TroupeError('ERR_ENGINE_INSTALL', `pip could not fetch ${REQUIREMENT}: ${tail}`, {
+  if (wheel !== undefined) return join(into, wheel)
+  throw new TroupeError('ERR_ENGINE_INSTALL', `pip fetched no wheel for ${REQUIREMENT}`, {
     data: { requirement: REQUIREMENT },
   })
 }
