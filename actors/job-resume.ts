@@ -2,12 +2,13 @@ import {
   CheckpointStore,
   damageText,
   describe,
+  kernelSettingsOf,
   TroupeError,
   type CheckpointFiles,
   type ComputeFingerprint,
 } from 'troupe'
 import { decodeJobState, type JobFacts } from 'troupe/training'
-import type { ResumePoint } from './job-spec.js'
+import type { JobSpec, ResumePoint } from './job-spec.js'
 
 /**
  * Finds the newest checkpoint of a job that verifies.
@@ -37,6 +38,12 @@ export async function findResumePoint(files: CheckpointFiles, job: JobFacts): Pr
     fingerprint: checkpoint.manifest.fingerprint as ComputeFingerprint | null,
     skipped: skipped.map(damageText),
   }
+}
+
+/** A job that goes on keeps the kernels it had, on whatever machine: others would compute other bits. */
+export function onSameKernels(job: JobSpec, resume: ResumePoint | null): JobSpec {
+  const kernels = resume?.fingerprint ? kernelSettingsOf(resume.fingerprint) : undefined
+  return kernels === undefined ? job : { ...job, kernels }
 }
 
 /** What lets a job go on, but perhaps not as it would have without the break. */

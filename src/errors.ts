@@ -120,6 +120,20 @@ export const REMEDIES = {
   ERR_CHECKPOINT_SLICE: 'ask for a tensor that the checkpoint holds, within its shape',
   ERR_CHECKPOINT_PLACE: 'give a directory of this machine: a path, or a file: URL',
 
+  // engines
+  ERR_ENGINE_MISSING: 'run the named command, or point the named variable at one that you have',
+  ERR_ENGINE_VERSION: 'see the message for how to get a newer one',
+  ERR_ENGINE_PLATFORM: 'use one of the platforms that the message lists',
+  ERR_ENGINE_INSTALL:
+    'make one of the sources usable, or fetch the named file elsewhere and give it with --from FILE',
+  ERR_ENGINE_PROGRAM: 'see what the program said',
+  ERR_ENGINE_DOWNLOAD: 'check that this machine reaches the server; a proxy is not used',
+  ERR_ENGINE_DIGEST: 'fetch it again; if it stays so, something on the way changes files: do not use it',
+  ERR_ENGINE_DISK_FULL: 'free space, or set TROUPE_CACHE to a directory on another disk',
+  ERR_ENGINE_BROKEN: 'see the cause; remove it with troupe provision ENGINE --remove and provision it again',
+  ERR_ENGINE_START: 'see the end of its log in the message',
+  ERR_ENGINE_ANSWER: 'check the URL, and that the server runs and can be reached from here',
+
   // command line
   ERR_USAGE: 'see --help of the command',
   ERR_JOB_MODULE: 'end the module with: export default defineJob({ main, … })',

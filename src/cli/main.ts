@@ -6,6 +6,8 @@ import { streamOutput } from '../observe/index.js'
 import { checkpointsCommand } from './checkpoints-command.js'
 import type { CliIo } from './cli-io.js'
 import { runCli } from './cli.js'
+import { knownEngines } from './engines.js'
+import { provisionCommand } from './provision-command.js'
 import { runCommand } from './run-command.js'
 import { startJob } from './start-job.js'
 
@@ -34,4 +36,5 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 process.exitCode = await runCli(process.argv.slice(2), io, [
   runCommand(startJob),
   checkpointsCommand((place, cwd) => new LocalPlaces(cwd).open(place)),
+  provisionCommand(knownEngines),
 ])

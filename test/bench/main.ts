@@ -20,6 +20,7 @@ const BENCHES = [
   'checkpoint',
   'recovery',
   'replay',
+  'step',
 ] as const
 
 const DEFAULT_ROUNDS = 5
