@@ -120,8 +120,9 @@ function verifiedGraph(
   try {
     for (const [i, { trace, values }] of probes.entries()) {
       const got = runProbe(graph, { ...inputs[i]!, draws: trace.draws })
-      checkSameBits(values, got.map(valuesOf))
+      const bits = got.map(valuesOf)
       tf.dispose(got)
+      checkSameBits(values, bits)
     }
     return graph
   } catch (error) {
@@ -143,18 +144,14 @@ function runProbe(graph: LoadedGraph, inputs: Parameters<LoadedGraph['run']>[0])
 function checkSameBits(eager: readonly ArrayLike<number>[], graph: readonly ArrayLike<number>[]): void {
   for (const [i, values] of eager.entries()) {
     const others = graph[i]!
-    let differing = 0
-    let largest = 0
-    for (let k = 0; k < values.length; k++) {
-      if (Object.is(values[k], others[k])) continue
-      differing++
-      largest = Math.max(largest, Math.abs(values[k]! - others[k]!))
-    }
-    if (differing === 0) continue
+    const differing = Array.from(values).flatMap((value, k) => (Object.is(value, others[k]) ? [] : [k]))
+    const [first] = differing
+    if (first === undefined) continue
+    const text = (value: number | undefined): string => (Object.is(value, -0) ? '-0' : String(value))
     throw new StepRefused(
       'bits-differ',
-      `the graph does not give the eager step's bits: ${differing} of ${values.length} elements of result ${i} ` +
-        `differ, by up to ${largest}`,
+      `the graph does not give the eager step's bits: ${differing.length} of ${values.length} elements of result ${i} ` +
+        `differ, the first is ${text(values[first])} and in the graph ${text(others[first])}`,
     )
   }
 }

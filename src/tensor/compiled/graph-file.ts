@@ -18,6 +18,12 @@ const INFERRED_TYPES: Readonly<Record<string, Readonly<Record<string, number>>>>
   ExpandDims: { T: 0, Tdim: 1 },
 }
 
+/**
+ * Ops that TensorFlow's optimizer merges with what follows (x / sqrt(y), x * sigmoid(x)), to other bits. It leaves alone
+ * what is fetched.
+ */
+const GUARDED_OPS: ReadonlySet<string> = new Set(['Sqrt', 'Sigmoid'])
+
 /** A trace as the content of `saved_model.pb`, and the names that a run is asked by. */
 export interface GraphFile {
   readonly bytes: Buffer
@@ -25,7 +31,7 @@ export interface GraphFile {
   readonly inputs: readonly (InputNode | HostNode)[]
   /** Joined by commas, as the binding takes them. */
   readonly inputNames: string
-  /** The step's outputs, then its updates. */
+  /** The step's outputs, then its updates, then what is fetched only to keep it as it is. */
   readonly outputNames: string
 }
 
@@ -39,7 +45,7 @@ export interface GraphFile {
 export function writeGraph(binding: NativeBinding, trace: StepTrace): GraphFile {
   const fed = new Map<number, InputNode | HostNode>()
   const nodes = trace.nodes.flatMap((node, i) => {
-    if (node.node === 'op') return node.op === 'Softmax' ? softmax(i, node) : opNode(binding, trace, i, node)
+    if (node.node === 'op') return opNodes(binding, trace, i, node)
     if (node.node === 'host' && node.dtype !== binding.TF_FLOAT)
       return constantDef(nodeName(i), node, node.bytes)
     fed.set(i, node)
@@ -61,8 +67,14 @@ export function writeGraph(binding: NativeBinding, trace: StepTrace): GraphFile 
     bytes: Buffer.concat([integerField(1, 1), bytesField(2, metaGraph)]),
     inputs: [...fed.values()],
     inputNames: [...fed.keys()].map(node => edgeName({ node, output: 0 })).join(','),
-    outputNames: outputs.join(','),
+    outputNames: [...outputs, ...guarded(trace)].join(','),
   }
+}
+
+function guarded({ nodes }: StepTrace): string[] {
+  return nodes.flatMap((node, i) =>
+    node.node === 'op' && GUARDED_OPS.has(node.op) ? [edgeName({ node: i, output: 0 })] : [],
+  )
 }
 
 function nodeName(node: number): string {
@@ -73,9 +85,9 @@ function edgeName({ node, output }: Edge): string {
   return `${nodeName(node)}:${output}`
 }
 
-function dtypeOf({ nodes }: StepTrace, { node, output }: Edge): number {
+function kindOf({ nodes }: StepTrace, { node, output }: Edge): TensorKind {
   const source = nodes[node]!
-  return source.node === 'op' ? source.outputs[output]!.dtype : source.dtype
+  return source.node === 'op' ? source.outputs[output]! : source
 }
 
 type Attributes = Readonly<Record<string, Buffer>>
@@ -101,7 +113,8 @@ function constantDef(name: string, { dtype, shape }: TensorKind, bytes: Uint8Arr
   return nodeDef(name, 'Const', [], { dtype: type(dtype), value: bytesField(8, tensor) })
 }
 
-function opNode(binding: NativeBinding, trace: StepTrace, node: number, traced: OpNode): Buffer {
+/** One node, where an op within a graph is computed as it is by itself. */
+function opNodes(binding: NativeBinding, trace: StepTrace, node: number, traced: OpNode): Buffer[] {
   const { op, inputs, outputs, attributes } = traced
   for (const { dtype } of outputs) {
     if (sizeOfElement(binding, dtype) !== undefined) continue
@@ -110,11 +123,13 @@ function opNode(binding: NativeBinding, trace: StepTrace, node: number, traced: 
   const written = Object.fromEntries([
     ...Object.entries(INFERRED_TYPES[op] ?? {}).map(([name, input]) => [
       name,
-      type(dtypeOf(trace, inputs[input]!)),
+      type(kindOf(trace, inputs[input]!).dtype),
     ]),
     ...attributes.map(attribute => [attribute.name, attributeValue(binding, op, attribute)]),
   ]) as Attributes
-  return nodeDef(nodeName(node), op, inputs.map(edgeName), written)
+  if (op === 'Softmax') return softmax(node, traced)
+  if (op === 'BiasAddGrad') return biasGradient(node, kindOf(trace, inputs[0]!), traced, written)
+  return [nodeDef(nodeName(node), op, inputs.map(edgeName), written)]
 }
 
 /**
@@ -135,6 +150,23 @@ function softmax(node: number, { inputs, outputs }: OpNode): Buffer[] {
     nodeDef(name('sum'), 'Sum', [name('exp'), name('axis')], reduced),
     nodeDef(name('factor'), 'Reciprocal', [name('sum')], { T }),
     nodeDef(nodeName(node), 'Mul', [name('exp'), name('factor')], { T }),
+  ]
+}
+
+/**
+ * With oneDNN, the gradient of a convolution's filter and that of its bias become one op, to other bits. It finds them by
+ * the input that they share; the rows of a matrix are summed in the same order.
+ */
+function biasGradient(node: number, dy: TensorKind, { inputs }: OpNode, attributes: Attributes): Buffer[] {
+  const channels = dy.shape.at(-1)!
+  const rows = dy.shape.slice(0, -1).reduce((a, b) => a * b, 1)
+  const [shape, matrix] = [`${nodeName(node)}_shape`, `${nodeName(node)}_rows`]
+  const value = Buffer.from(Int32Array.of(rows, channels).buffer)
+  const reshape = { T: type(dy.dtype), Tshape: type(DT_INT32) }
+  return [
+    constantDef(shape, { dtype: DT_INT32, shape: [2] }, value),
+    nodeDef(matrix, 'Reshape', [edgeName(inputs[0]!), shape], reshape),
+    nodeDef(nodeName(node), 'BiasAddGrad', [matrix], attributes),
   ]
 }
 

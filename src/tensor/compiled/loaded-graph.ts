@@ -27,6 +27,8 @@ export class LoadedGraph {
   readonly #names: Pick<GraphFile, 'inputNames' | 'outputNames'>
   readonly #model: number
   readonly #feeds: readonly Feed[]
+  /** Outputs and updates. */
+  readonly #results: number
 
   /** @throws StepRefused when TensorFlow does not take it */
   constructor(tf: typeof Tfjs, backend: NativeBackend, trace: StepTrace, seeded: SeededNodes) {
@@ -34,6 +36,7 @@ export class LoadedGraph {
     this.#backend = backend
     const { bytes, inputs, ...names } = writeGraph(backend.binding, trace)
     this.#names = names
+    this.#results = trace.outputs.length + trace.updates.length
     this.#model = load(backend.binding, bytes)
     this.#feeds = inputs.map(node => {
       if (node.node === 'input') return { from: node.from, index: node.index }
@@ -58,7 +61,9 @@ export class LoadedGraph {
     })
     try {
       const ids = this.#backend.getInputTensorIds(tensors)
-      const handles = this.#backend.binding.runSavedModel(this.#model, ids, inputNames, outputNames)
+      const { binding } = this.#backend
+      const handles = binding.runSavedModel(this.#model, ids, inputNames, outputNames)
+      for (const { id } of handles.splice(this.#results)) binding.deleteTensor(id)
       return handles.map(handle => this.#backend.createOutputTensor(handle))
     } finally {
       this.#tf.dispose(drawn)

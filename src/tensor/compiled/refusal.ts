@@ -11,6 +11,7 @@ export interface Refusal {
  * - `step-failed`: the step itself threw
  * - `host-data`: numbers that come from JavaScript are other ones each time, and are no known random numbers
  * - `structure`: the step does not run the same ops each time
+ * - `stateful-op`: TensorFlow itself keeps something from one step to the next, such as the place in random numbers
  * - `unknown-type`: a tensor or an attribute is of a type that the graph's writer does not know
  * - `too-large`: too many bytes of constants
  * - `graph-refused`: TensorFlow does not take the graph
@@ -24,6 +25,7 @@ export type RefusalKind =
   | 'step-failed'
   | 'host-data'
   | 'structure'
+  | 'stateful-op'
   | 'unknown-type'
   | 'too-large'
   | 'graph-refused'

@@ -6,6 +6,9 @@ import type { Edge, HostNode, InputNode, StepTrace, TraceNode } from './step-tra
 /** Constants of a graph lie in one message, which can have at most 2 GiB. */
 export const MAX_CONSTANT_BYTES = 256 * 1024 * 1024
 
+/** Of the ops that kernels of tfjs-node are made of: a graph has a state of its own for them. */
+const STATEFUL_OPS: ReadonlySet<string> = new Set(['Multinomial', 'WriteScalarSummary', 'WriteSummary'])
+
 /** Where an input comes from. */
 export type InputOrigin = Pick<InputNode, 'from' | 'index'>
 
@@ -90,6 +93,9 @@ export class StepRecorder {
     inputs: number[],
     count: number,
   ): TensorHandle[] => {
+    if (STATEFUL_OPS.has(name)) {
+      this.#refuse(new StepRefused('stateful-op', `op ${name} goes on from where it was in the step before`))
+    }
     const edges = inputs.map(id => this.edge(id))
     const outputs = this.#binding.executeOp(name, attributes, inputs, count)
     const node = this.#nodes.length
