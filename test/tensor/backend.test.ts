@@ -143,6 +143,22 @@ t.test('the best backend that loads is taken, and says why; another can be force
   t.equal((await selectBackend({ force: 'wasm' })).why, 'it was asked for')
 })
 
+t.test('an engine in the cache that does not load is said so, and the next backend taken', async t => {
+  const cache = t.testdir({})
+  const dir = join(cache, 'tensorflow', `2.21.0-${process.platform}-${process.arch}`)
+  mkdirSync(join(dir, 'tensorflow'), { recursive: true })
+  writeFileSync(join(dir, 'tensorflow', 'tfjs_binding.node'), 'not a library')
+  const manifest = { name: 'tensorflow', version: '2.21.0', source: 'test', bytes: 1 }
+  writeFileSync(join(dir, 'engine.json'), JSON.stringify(manifest))
+  const empty = process.env['TROUPE_CACHE']
+  process.env['TROUPE_CACHE'] = cache
+  t.teardown(() => void (process.env['TROUPE_CACHE'] = empty))
+  t.match(await selectBackend(), {
+    name: 'wasm',
+    why: /^TensorFlow in .* does not load: .*tfjs_binding.node/,
+  })
+})
+
 t.test('a thread selects and trains for itself, and keeps its own handling of errors', async t => {
   const worker = spawnThread({
     main: new URL('../fixtures/tensor/select.ts', import.meta.url),

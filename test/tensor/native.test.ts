@@ -1,5 +1,4 @@
 import { once } from 'node:events'
-import { mkdirSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs'
@@ -168,23 +167,4 @@ t.test('fast gradients: zero has the gradient zero, and nothing is left behind',
   t.same(Array.from(gradient.dataSync()), [0, 0, 1])
   gradient.dispose()
   t.equal(tf.memory().numTensors, before)
-})
-
-t.test('an engine in the cache that does not load is said so, and the next backend taken', async t => {
-  const cache = t.testdir({})
-  const dir = join(cache, 'tensorflow', `2.21.0-${process.platform}-${process.arch}`)
-  mkdirSync(join(dir, 'tensorflow'), { recursive: true })
-  writeFileSync(join(dir, 'tensorflow', 'tfjs_binding.node'), 'not a library')
-  const manifest = { name: 'tensorflow', version: '2.21.0', source: 'test', bytes: 1 }
-  writeFileSync(join(dir, 'engine.json'), JSON.stringify(manifest))
-  const previous = process.env['TROUPE_CACHE']
-  process.env['TROUPE_CACHE'] = cache
-  t.teardown(() => {
-    if (previous === undefined) delete process.env['TROUPE_CACHE']
-    else process.env['TROUPE_CACHE'] = previous
-  })
-  t.match(await selectBackend(), {
-    name: 'wasm',
-    why: /^TensorFlow in .* does not load: .*tfjs_binding.node/,
-  })
 })
