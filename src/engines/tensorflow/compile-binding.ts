@@ -5,6 +5,7 @@ import process from 'node:process'
 import { TroupeError } from '../../errors.js'
 import { answers, findProgram, runProgram } from '../program.js'
 import { copyPackage } from './npm-package.js'
+import { QUIET_LOG_SOURCE } from './quiet-log.js'
 import { BINDING_VERSION, LIBRARIES, NODE_API_ARCHIVE } from './release.js'
 
 /** Compilers by the names under which they are installed, if `CXX` names none. */
@@ -59,6 +60,8 @@ export async function compileBinding(
     throw new TroupeError('ERR_ENGINE_INSTALL', `${bindingPackage} is not the binding of ${BINDING_VERSION}`)
   }
   await writeFile(backend, code.replace(SHARED_SET, SET_PER_THREAD))
+  const quiet = join(src, 'quiet_log.cc')
+  await writeFile(quiet, QUIET_LOG_SOURCE)
   const nodeApi = await nodeApiHeaders(sources, signal)
   await mkdir(dirname(addon), { recursive: true })
   const compile = (args: readonly string[]) => runProgram(compiler, args, options)
@@ -72,7 +75,7 @@ export async function compileBinding(
   }
   await compile([
     ...['-O2', '-std=c++17', '-fPIC', '-shared', '-DNAPI_VERSION=8', `-I${nodeApi}`, `-I${include}`],
-    ...[backend, join(src, 'tfjs_binding.cc'), '-Wl,--no-as-needed', ...stubs.map(({ file }) => file)],
+    ...[backend, join(src, 'tfjs_binding.cc'), quiet, '-Wl,--no-as-needed', ...stubs.map(({ file }) => file)],
     ...['-Wl,-rpath,$ORIGIN', '-s', '-o', addon],
   ])
 }

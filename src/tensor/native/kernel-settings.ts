@@ -125,8 +125,6 @@ export function kernelEnvironment(settings: KernelSettings): Record<string, stri
     [VARIABLES.interOpThreads]: String(settings.interOpThreads),
     [VARIABLES.isa]: settings.isa,
     [VARIABLES.oneDnn]: settings.oneDnn ? '1' : '0',
-    // its banner about them would go to the terminal of whoever trains
-    TF_CPP_MIN_LOG_LEVEL: process.env['TF_CPP_MIN_LOG_LEVEL'] ?? '1',
   }
 }
 
