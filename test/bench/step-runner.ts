@@ -2,9 +2,15 @@
 
 import { parentPort, workerData } from 'node:worker_threads'
 import * as tf from '@tensorflow/tfjs'
+import { compileStep, type Step } from '../../src/tensor/compiled/index.js'
 import { selectBackend, type SelectOptions } from '../../src/tensor/index.js'
 
 export type StepModel = 'mlp' | 'cnn'
+
+export interface StepRunnerOptions extends SelectOptions {
+  /** Steps are graphs of TensorFlow. */
+  readonly compile?: boolean
+}
 
 export interface StepRequest {
   readonly model: StepModel
@@ -34,16 +40,29 @@ function program(xShape: number[], logitsOf: (x: tf.Tensor) => tf.Tensor): Progr
     Array.from({ length: xShape[0]! }, (_, row) => row % 10),
     10,
   )
-  const loss = (): tf.Scalar => tf.losses.softmaxCrossEntropy(labels, logitsOf(x)).asScalar()
+  const batch = [x, labels]
+  const eager: Step = ([rows, targets]) =>
+    tf.tidy(() => {
+      const { value, grads } = tf.variableGrads(() =>
+        tf.losses.softmaxCrossEntropy(targets!, logitsOf(rows!)).asScalar(),
+      )
+      return [value, ...Object.values(grads)]
+    })
+  const step = (workerData as StepRunnerOptions).compile === true ? compiled(eager, batch) : eager
   return {
     step() {
-      const { value, grads } = tf.variableGrads(loss)
-      const result = value.dataSync()[0]!
-      for (const gradient of Object.values(grads)) gradient.dataSync()
-      tf.dispose([value, grads])
-      return result
+      const ends = step(batch)
+      const [loss] = ends.map(tensor => tensor.dataSync())
+      for (const tensor of ends) tensor.dispose()
+      return loss![0]!
     },
   }
+}
+
+function compiled(step: Step, batch: readonly tf.Tensor[]): Step {
+  const graph = compileStep(tf, step, { weights: [], batch })
+  if ('reason' in graph) throw new Error(`the step is not compiled: ${graph.reason}`)
+  return inputs => graph.run(inputs)
 }
 
 const MODELS: Record<StepModel, () => Program> = {
@@ -67,7 +86,7 @@ const MODELS: Record<StepModel, () => Program> = {
   },
 }
 
-await selectBackend(workerData as SelectOptions)
+await selectBackend(workerData as StepRunnerOptions)
 const programs = new Map<StepModel, Program>()
 const port = parentPort!
 port.on('message', ({ model, steps }: StepRequest) => {

@@ -1,19 +1,20 @@
 // One training step of a small model, without optimizer and exchange: forward, backward, all gradients read into
-// JavaScript. Native TensorFlow with the gradients of tfjs, with ours, and wasm.
+// JavaScript. Native TensorFlow with the gradients of tfjs, with ours, and with the step as one graph; and wasm.
 
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
-import { chooseKernelSettings, fixKernelSettings, type SelectOptions } from '../../src/tensor/index.js'
+import { chooseKernelSettings, fixKernelSettings } from '../../src/tensor/index.js'
 import { defineBench } from './harness.js'
-import type { StepModel, StepReply } from './step-runner.js'
+import type { StepModel, StepReply, StepRunnerOptions } from './step-runner.js'
 
 /** Of each measurement. */
 const STEPS: Record<StepModel, number> = { mlp: 100, cnn: 40 }
 
 /** Ways to compute a step: what the figures are named after, and what the thread is told. */
-const WAYS: readonly (readonly [name: string, options: SelectOptions])[] = [
+const WAYS: readonly (readonly [name: string, options: StepRunnerOptions])[] = [
   ['eager', { force: 'native', fastGradients: false }],
   ['fast', { force: 'native' }],
+  ['compiled', { force: 'native', compile: true }],
   ['wasm', { force: 'wasm' }],
 ]
 
@@ -24,7 +25,7 @@ class Runner {
   readonly #thread: Worker
   readonly #ready: Promise<unknown>
 
-  constructor(options: SelectOptions) {
+  constructor(options: StepRunnerOptions) {
     this.#thread = new Worker(new URL('./step-runner.js', import.meta.url), { workerData: options })
     this.#ready = once(this.#thread, 'message')
   }
@@ -71,6 +72,8 @@ export default defineBench(
     for (const model of ['mlp', 'cnn'] as const) {
       b.bar({ case: `${model}-fast`, against: `${model}-eager`, atLeast: 1.5 })
     }
+    b.bar({ case: 'mlp-compiled', against: 'mlp-eager', atLeast: 2 })
+    b.bar({ case: 'cnn-compiled', against: 'cnn-eager', atLeast: 3 })
   },
   { packages: ['@tensorflow/tfjs', '@tensorflow/tfjs-node-gpu'] },
 )
