@@ -1,7 +1,16 @@
 import type { ActorContext, ActorRef } from 'troupe'
 import { Checkpointer, type CheckpointRef } from './checkpointer.js'
 import { Feeder } from './feeder.js'
-import { CHECKPOINTER, FEEDER, PATIENT, serverName, workerName, type JobSpec } from './job-spec.js'
+import { onSameKernels } from './job-resume.js'
+import {
+  CHECKPOINTER,
+  FEEDER,
+  PATIENT,
+  serverName,
+  workerName,
+  type JobSpec,
+  type ResumePoint,
+} from './job-spec.js'
 import type { JobSupervisor } from './job-supervisor.js'
 import { ParameterServer } from './parameter-server.js'
 import type { ServerState } from './server-state.js'
@@ -40,8 +49,10 @@ export class JobCrew {
   static async gather(
     ctx: ActorContext,
     supervisor: ActorRef<JobSupervisor>,
-    job: JobSpec,
+    spec: JobSpec,
+    resume: ResumePoint | null,
   ): Promise<JobCrew> {
+    const job = onSameKernels(spec, resume)
     const args = { job, supervisor }
     const { serverIsolation: isolation = 'inline' } = job
     const servers: ActorRef<ParameterServer>[] = []

@@ -307,6 +307,7 @@ export class JobProgress {
       job: name,
       backend: fingerprint.backend,
       backendWhy: why,
+      compute: { threads: fingerprint.threads, isa: fingerprint.isa },
       versions: { node: fingerprint.node, tfjs: fingerprint.tfjs, backend: fingerprint.build },
       workers,
       parameterServers,

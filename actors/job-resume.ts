@@ -2,6 +2,7 @@ import {
   CheckpointStore,
   damageText,
   describe,
+  kernelSettingsOf,
   TroupeError,
   type CheckpointFiles,
   type ComputeFingerprint,
@@ -52,6 +53,12 @@ export async function findResumePoint(
     fingerprint: checkpoint.manifest.fingerprint as ComputeFingerprint | null,
     skipped: skipped.map(damageText),
   }
+}
+
+/** A job that goes on keeps the kernels it had, on whatever machine: others would compute other bits. */
+export function onSameKernels(job: JobSpec, resume: ResumePoint | null): JobSpec {
+  const kernels = resume?.fingerprint ? kernelSettingsOf(resume.fingerprint) : undefined
+  return kernels === undefined ? job : { ...job, kernels }
 }
 
 /** What lets a job go on, but perhaps not as it would have without the break. */

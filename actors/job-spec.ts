@@ -1,4 +1,4 @@
-import type { BackendName, ComputeFingerprint, KillSpec, ServerIsolation } from 'troupe'
+import type { BackendName, ComputeFingerprint, KernelSettings, KillSpec, ServerIsolation } from 'troupe'
 import type { JobFacts } from 'troupe/training'
 
 /** A job as its actors know it: plain data. */
@@ -18,6 +18,8 @@ export interface JobSpec {
   readonly seed: number
   /** Absent: the best that loads. */
   readonly backend?: BackendName
+  /** What native kernels are set to, wherever a worker is placed. Absent: what its machine chooses. */
+  readonly kernels?: KernelSettings
   readonly kills: readonly KillSpec[]
   readonly checkDeterminism?: boolean
   /** @default 1,000,000 */

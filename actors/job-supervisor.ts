@@ -116,7 +116,7 @@ export class JobSupervisor extends Actor {
       this.#rollingBack = record.rollingBack
       this.#results = new Map(record.results)
     }
-    const crew = await JobCrew.gather(this.ctx, this.ctx.selfAs(JobSupervisor), this.#spec)
+    const crew = await JobCrew.gather(this.ctx, this.ctx.selfAs(JobSupervisor), spec, this.#resume)
     this.#crew = crew
     crew.checkpointer.tell.lead(this.ctx.incarnation, this.#generation)
     // Behind what was told while there was no supervisor.

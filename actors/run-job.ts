@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
   checkKill,
+  chooseKernelSettings,
   DEFAULT_CHECKPOINT_INTERVAL_MS,
   DEFAULT_KEEP_LAST,
   defineJob,
@@ -12,7 +13,7 @@ import {
   parseKill,
   parseOptions,
   TroupeError,
-  type BackendName,
+  type BackendChoice,
   type JobArgs,
   type JobDefinition,
   type KillSpec,
@@ -51,8 +52,8 @@ export interface RunJobOptions<Args extends object = JobArgs> {
   /** @default the definition's */
   readonly staleness?: number
   readonly seed?: number
-  /** @default the best that loads */
-  readonly backend?: BackendName
+  /** TensorFlow backend of the workers. @default the definition's */
+  readonly backend?: BackendChoice
   /** Replaces the definition's. @default the definition's */
   readonly kills?: readonly (KillSpec | string)[]
   /** Compute each step twice and compare. @default the definition's */
@@ -123,7 +124,7 @@ async function compileSpec<Args extends object>(
   if (!isJobDefinition(definition)) {
     throw new TroupeError('ERR_JOB_MODULE', `${options.module} exports no job definition as default`)
   }
-  const { name = DEFAULT_JOB_NAME, module, backend } = options
+  const { name = DEFAULT_JOB_NAME, module } = options
   const compiled = defineJob<Args>({
     args: { ...definition.args, ...options.args },
     workers: options.workers ?? definition.workers,
@@ -133,6 +134,7 @@ async function compileSpec<Args extends object>(
     kills: (options.kills ?? definition.kills).map(kill => (typeof kill === 'string' ? kill : kill.text)),
     checkDeterminism: options.checkDeterminism ?? definition.checkDeterminism,
     journalMaxSteps: definition.journalMaxSteps,
+    backend: options.backend ?? definition.backend,
     spareThreads: options.spareThreads === undefined ? definition.spareThreads : options.spareThreads,
     serverIsolation: options.serverIsolation ?? definition.serverIsolation,
     main: definition.main,
@@ -142,6 +144,7 @@ async function compileSpec<Args extends object>(
     parameterServers,
     staleness,
     seed,
+    backend,
     checkDeterminism,
     journalMaxSteps,
     spareThreads,
@@ -166,7 +169,8 @@ async function compileSpec<Args extends object>(
     ...(spareThreads === null ? {} : { spareThreads }),
     serverIsolation,
     checkpoints,
-    ...(backend === undefined ? {} : { backend }),
+    ...(backend === 'auto' ? {} : { backend }),
+    kernels: chooseKernelSettings(workers),
   }
 }
 

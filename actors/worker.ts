@@ -198,6 +198,7 @@ export class Worker extends Actor {
       generation,
       incarnation,
       ...(job.backend === undefined ? {} : { backend: job.backend }),
+      ...(job.kernels === undefined ? {} : { kernels: job.kernels }),
       checkDeterminism: job.checkDeterminism ?? false,
       ...(job.spareThreads === undefined ? {} : { spareThreads: job.spareThreads }),
       from: this.#replays,

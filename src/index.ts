@@ -141,8 +141,9 @@ export {
   type FaultPoint,
   type KillSpec,
 } from './config/index.js'
-export { fingerprintDifferences, type ComputeFingerprint } from './tensor/fingerprint.js'
-export type { BackendName } from './tensor/backend-name.js'
+export { fingerprintDifferences, kernelSettingsOf, type ComputeFingerprint } from './tensor/fingerprint.js'
+export type { BackendChoice, BackendName } from './tensor/backend-name.js'
+export { chooseKernelSettings, type KernelIsa, type KernelSettings } from './tensor/native/kernel-settings.js'
 
 // A runtime may be started with another Compute; this one stands where none was given.
 container.register(Compute, { useValue: new ThreadCompute() })

@@ -18,9 +18,9 @@ function runExample(name: string): Promise<Ended> {
   return runSource(`examples/${name}.ts`)
 }
 
-/** Runs an example that is a job, as `troupe run` does. */
+/** Runs an example that is a job, as `troupe run` does; on the backend that every machine has. */
 function runJob(name: string, ...options: string[]): Promise<Ended> {
-  return runSource('src/cli/main.ts', 'run', `examples/${name}.ts`, ...options)
+  return runSource('src/cli/main.ts', 'run', `examples/${name}.ts`, '--backend', 'wasm', ...options)
 }
 
 function runSource(...argv: string[]): Promise<Ended> {

@@ -7,7 +7,7 @@ import {
   parseKill,
   type KillSpec,
 } from '../config/index.js'
-import { BACKEND_NAMES, type BackendName } from '../tensor/backend-name.js'
+import { BACKEND_CHOICES, type BackendChoice } from '../tensor/backend-name.js'
 import { readCommandLine } from './command-line.js'
 import { readJobArg, type JobArgs } from './job-args.js'
 import { bound, flag, integer, list, oneOf, text } from './option-spec.js'
@@ -28,7 +28,7 @@ export const RUN_OPTIONS = {
   staleness: bound('steps that a worker may be ahead of the slowest: 0 is exact mode; inf for any number'),
   epochs: integer("epochs, given to the job's main as args.epochs", { min: 1, max: MAX_EPOCHS }),
   seed: integer('seed of rows, randomness and initial values', { min: 0, max: MAX_SEED }),
-  backend: oneOf('TensorFlow backend; the best that loads, if not given', BACKEND_NAMES),
+  backend: oneOf("TensorFlow backend, instead of the job's own; auto: the best that loads", BACKEND_CHOICES),
   kill: list(
     `end an actor at a step, such as ${KILL_FORMS.join(' or ')}; replaces the job's own`,
     'ACTOR@STEP[/PHASE]',
@@ -57,7 +57,7 @@ export interface JobOverrides {
   readonly parameterServers?: number
   readonly staleness?: number
   readonly seed?: number
-  readonly backend?: BackendName
+  readonly backend?: BackendChoice
   /** Absent: the job's own. Empty: none. */
   readonly kills?: readonly KillSpec[]
   readonly args: JobArgs

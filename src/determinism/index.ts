@@ -1,5 +1,5 @@
 export { Clock, SystemClock, type Timer } from './clock.js'
-export { seedMathRandom, type MathRandomSeed } from './math-random.js'
+export { drawMathRandom, seedMathRandom, type MathRandomSeed } from './math-random.js'
 export { Random, SeededRandom, avalanche, entropySeed, hashSeed } from './random.js'
 export { Scheduler, SystemScheduler } from './scheduler.js'
 export { token, type Token } from './token.js'

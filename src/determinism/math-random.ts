@@ -13,11 +13,17 @@ export interface MathRandomSeed {
 /**
  * Replaces `Math.random` in this thread by a seeded stream: what user code and TensorFlow.js draw becomes a
  * function of the seed. For threads that run a user's program; nothing of Troupe's own draws from it.
+ *
+ * @param drew is told each number that `Math.random` gives
  */
-export function seedMathRandom(seed: number): MathRandomSeed {
+export function seedMathRandom(seed: number, drew?: (value: number) => void): MathRandomSeed {
   const original = Math.random
   let stream = new SeededRandom(seed)
-  Math.random = () => stream.next()
+  Math.random = () => {
+    const value = stream.next()
+    drew?.(value)
+    return value
+  }
   return {
     reseed: next => {
       stream = new SeededRandom(next)
@@ -27,4 +33,9 @@ export function seedMathRandom(seed: number): MathRandomSeed {
       Math.random = original
     },
   }
+}
+
+/** A number of whatever `Math.random` of this thread is now: what user code would have drawn in its place. */
+export function drawMathRandom(): number {
+  return Math.random()
 }

@@ -100,6 +100,14 @@ function failure(
   })
 }
 
+/** Can it be run so, and ends with code 0? */
+export async function answers(path: string, args: readonly string[]): Promise<boolean> {
+  return runProgram(path, args).then(
+    () => true,
+    () => false,
+  )
+}
+
 /** @throws ERR_ENGINE_MISSING */
 export async function requireProgram(name: string): Promise<string> {
   const path = await findProgram(name)

@@ -6,7 +6,7 @@ import type { RunProgress } from './run-progress.js'
 export function happening(event: JobEvent): string | undefined {
   switch (event.event) {
     case 'started':
-      return `${startedLine(event)}\n  ${event.backend} since ${event.backendWhy}`
+      return `${startedLine(event)}\n  ${backendLine(event)}`
     case 'failure': {
       const where = event.step === null ? '' : ` at step ${count(event.step)}`
       const planned = event.fault === null ? '' : `, as planned: ${event.fault}`
@@ -49,6 +49,11 @@ function startedLine(event: JobStarted): string {
       ? []
       : [`goes on after step ${count(event.resumed.step)} from ${event.resumed.checkpoint}`]),
   ].join(', ')
+}
+
+/** `native on 1 thread`, what decides about bits, and why this backend. */
+function backendLine({ backend, backendWhy, compute }: JobStarted): string {
+  return `${backend}: threads ${compute.threads}; ${compute.isa}; since ${backendWhy}`
 }
 
 /** The pieces of the status, each as wide as its neighbours in time, so that a terminal's line does not dance. */

@@ -16,6 +16,8 @@ export interface JobStarted {
   readonly backend: string
   /** Why this backend: it was asked for, or what is missing for a faster one. */
   readonly backendWhy: string
+  /** Threads and instruction set that kernels compute with. */
+  readonly compute: { readonly threads: string; readonly isa: string }
   /** Versions that results depend on: `node`, `tfjs`, `backend`. */
   readonly versions: Readonly<Record<string, string>>
   readonly workers: number

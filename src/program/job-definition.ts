@@ -11,6 +11,7 @@ import {
   parseOptions,
 } from '../config/index.js'
 import { DEFAULT_JOURNAL_MAX_STEPS } from '../training/index.js'
+import { BACKEND_CHOICES, type BackendChoice } from '../tensor/index.js'
 import type { JobContext } from './job-context.js'
 
 /** Arguments of a job's `main`: from its definition, then from whoever runs it. Plain data. */
@@ -35,6 +36,11 @@ export interface JobOptions<Args extends object = JobArgs> {
   readonly args?: Args
   /** Workers to be killed on the way, to see them come back, such as `worker-1@150`. @default none */
   readonly kills?: readonly string[]
+  /**
+   * TensorFlow backend of the workers: `native`, `wasm` or `js`, or `auto`, the first of these that loads. Each has its
+   * own results, bit by bit. @default 'auto'
+   */
+  readonly backend?: BackendChoice
   /**
    * Compute each step twice with the same randomness and compare, bit by bit: finds programs that a successor could not
    * repeat. Costs half the speed. @default false
@@ -83,6 +89,7 @@ const schema = z.strictObject({
   seed: z.int().min(0).max(MAX_SEED).default(DEFAULT_SEED),
   args: z.record(z.string(), z.unknown()).default({}),
   kills: z.array(z.string()).default([]),
+  backend: z.enum(BACKEND_CHOICES).default('auto'),
   checkDeterminism: z.boolean().default(false),
   journalMaxSteps: z.int().min(1).default(DEFAULT_JOURNAL_MAX_STEPS),
   spareThreads: z.int().min(0).max(MAX_WORKERS).nullable().default(null),

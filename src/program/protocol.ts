@@ -2,7 +2,7 @@ import type { MessagePort } from 'node:worker_threads'
 import type { KillSpec } from '../config/index.js'
 import type { DatasetDescriptor } from '../data/index.js'
 import type { ErrorInfo } from '../errors.js'
-import type { BackendName, ComputeFingerprint } from '../tensor/index.js'
+import type { BackendName, ComputeFingerprint, KernelSettings } from '../tensor/index.js'
 import type { Attachment, JournalImage, ModelPart, SamplePlanSpec } from '../training/index.js'
 import type { JobLog as JobLogEvent, Logs } from './events.js'
 
@@ -19,6 +19,8 @@ export interface ProgramSpec {
   readonly incarnation: number
   /** Absent: the best that loads. */
   readonly backend?: BackendName
+  /** What native kernels are set to, for all programs of the job wherever they run. Absent: what the machine chooses. */
+  readonly kernels?: KernelSettings
   /**
    * Threads kept ready to take over from programs of this job that fail: TensorFlow is loaded in them, which is most of
    * a start, and takes some 90 MB each.

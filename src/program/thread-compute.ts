@@ -1,6 +1,7 @@
 import type { ResourceLimits } from 'node:worker_threads'
 import { errorFromInfo, errorInfo, TroupeError } from '../errors.js'
 import type { Compute, Program, ProgramEnd, ProgramHost } from './compute.js'
+import { fixKernelSettings } from '../tensor/index.js'
 import { ProgramThread, type ThreadListener } from './program-thread.js'
 import {
   ControlWord,
@@ -27,6 +28,7 @@ export class ThreadCompute implements Compute {
   }
 
   start(spec: ProgramSpec, host: ProgramHost): Program {
+    if (spec.kernels !== undefined) fixKernelSettings(spec.kernels)
     return new ThreadProgram(spec, host, this.#spares, this.#limits)
   }
 

@@ -1,9 +1,10 @@
 import type * as Tfjs from '@tensorflow/tfjs'
-import { createRequire } from 'node:module'
 import { describe, TroupeError } from '../errors.js'
 import { BACKEND_NAMES, TFJS_BACKENDS, type BackendName } from './backend-name.js'
-import { jsIsa, nativeIsa, nativeThreads, wasmIsa, type ComputeFingerprint } from './fingerprint.js'
-import { probeNative } from './native.js'
+import { jsIsa, wasmIsa, type ComputeFingerprint } from './fingerprint.js'
+import { loadNative, type NativePlaces } from './native.js'
+import { addFastGradients } from './native/fast-gradients.js'
+import { currentSettings, isaText, threadsText } from './native/kernel-settings.js'
 import { startWasm } from './wasm.js'
 
 /** The backend that this thread's tfjs computes on. */
@@ -16,16 +17,16 @@ export interface Backend {
   readonly fingerprint: ComputeFingerprint
 }
 
-export interface SelectOptions {
+export interface SelectOptions extends NativePlaces {
   /** Take this one or fail. @default the best that loads: native, else wasm, else js */
   readonly force?: BackendName
-  /** Where packages are looked for. @default from Troupe's own place */
-  readonly require?: NodeJS.Require
+  /** Better gradient kernels for the native backend. @default true */
+  readonly fastGradients?: boolean
 }
 
 /**
  * Chooses the TensorFlow backend of this thread and starts it. Native if an installed `@tensorflow/tfjs-node-gpu`
- * or `tfjs-node` loads, else wasm, else plain JavaScript. Backends belong to a thread: call it in each.
+ * or `tfjs-node` or what `troupe provision tensorflow` installed loads, else wasm, else plain JavaScript. Backends belong to a thread: call it in each.
  *
  * @throws ERR_BACKEND_UNAVAILABLE when the forced one does not load; the message says why
  */
@@ -59,21 +60,18 @@ type Started = Pick<Backend, 'version' | 'fingerprint'>
 type Attempt = (tf: typeof Tfjs, options: SelectOptions) => Promise<Started | string>
 
 const ATTEMPTS: Record<BackendName, Attempt> = {
-  async native(tf, { require = createRequire(import.meta.url) }) {
-    const probe = probeNative(require)
+  async native(tf, options) {
+    const probe = await loadNative(tf, options)
     if (!probe.found) return probe.why
     if (tf.findBackendFactory(TFJS_BACKENDS.native) === null) {
-      return `${probe.packageName} brings another copy of @tensorflow/tfjs: install the one of version ${tf.version_core}`
+      return `${probe.from} brings another copy of @tensorflow/tfjs: install the one of version ${tf.version_core}`
     }
-    if (!(await tf.setBackend(TFJS_BACKENDS.native))) return `${probe.packageName} did not initialise`
-    return started(
-      tf,
-      'native',
-      probe.tensorflow,
-      `libtensorflow ${probe.tensorflow}`,
-      nativeThreads(),
-      nativeIsa(),
-    )
+    if (!(await tf.setBackend(TFJS_BACKENDS.native))) return `${probe.from} did not initialise`
+    const fast = options.fastGradients !== false
+    if (fast) addFastGradients(tf)
+    const settings = currentSettings()
+    const build = `libtensorflow ${probe.tensorflow}${fast ? '' : ', stock gradients'}`
+    return started(tf, 'native', probe.tensorflow, build, threadsText(settings), isaText(settings))
   },
 
   async wasm(tf) {

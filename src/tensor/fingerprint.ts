@@ -1,5 +1,5 @@
-import { availableParallelism, cpus } from 'node:os'
 import type { BackendName } from './backend-name.js'
+import { settingsOf, type KernelSettings } from './native/kernel-settings.js'
 
 /** All that the bits of a result depend on, beside the program, its data and its seed. */
 export interface ComputeFingerprint {
@@ -23,18 +23,6 @@ export function jsIsa(): string {
   return `v8/${process.arch}`
 }
 
-/** TensorFlow and oneDNN read these once, when they are loaded. */
-export function nativeThreads(env: NodeJS.ProcessEnv = process.env): string {
-  const intra = env['TF_NUM_INTRAOP_THREADS'] ?? `cores=${availableParallelism()}`
-  const inter = env['TF_NUM_INTEROP_THREADS'] ?? `cores=${availableParallelism()}`
-  return `intra ${intra}, inter ${inter}`
-}
-
-export function nativeIsa(env: NodeJS.ProcessEnv = process.env): string {
-  const cap = env['ONEDNN_MAX_CPU_ISA'] ?? `uncapped on ${cpus()[0]?.model ?? process.arch}`
-  return `onednn ${env['TF_ENABLE_ONEDNN_OPTS'] ?? 'default'}, ${cap}`
-}
-
 /**
  * Which fields differ, each as `name: ours -> theirs`; empty when results may be compared bit by bit.
  */
@@ -43,4 +31,9 @@ export function fingerprintDifferences(ours: ComputeFingerprint, theirs: Compute
   return fields
     .filter(field => ours[field] !== theirs[field])
     .map(field => `${field}: ${ours[field]} -> ${theirs[field]}`)
+}
+
+/** What the kernels were set to that computed this; undefined if they were not native ones. */
+export function kernelSettingsOf({ backend, threads, isa }: ComputeFingerprint): KernelSettings | undefined {
+  return backend === 'native' ? settingsOf(threads, isa) : undefined
 }

@@ -21,6 +21,7 @@ const BENCHES = [
   'recovery',
   'replay',
   'process',
+  'step',
 ] as const
 
 const DEFAULT_ROUNDS = 5

@@ -106,7 +106,7 @@ t.test('help and version go to stdout with exit code 0', async t => {
     '--workers N ',
     '--kill ACTOR@STEP[/PHASE] ',
     '--no-kill ',
-    '--backend native|wasm|js ',
+    '--backend auto|native|wasm|js ',
     '--json ',
   ]) {
     t.ok(io.stdout.includes(option), option)
@@ -142,7 +142,7 @@ t.test('what is not understood names the value, the limit and the remedy, with e
     [['run', 'j', '--servers', '65'], /--servers must be a whole number from 1 to 64; got "65"/],
     [['run', 'j', '--seed', '-1'], /--seed must be a whole number from 0 to 4294967295; got "-1"/],
     [['run', 'j', '--epochs', '1e3'], /--epochs must be a whole number .*; got "1e3"/],
-    [['run', 'j', '--backend', 'gpu'], /--backend must be one of native, wasm, js; got "gpu"/],
+    [['run', 'j', '--backend', 'gpu'], /--backend must be one of auto, native, wasm, js; got "gpu"/],
     [['run', 'j', '--kill', 'worker-1'], /such as worker-1@150 or .*; got "worker-1"/],
     [['run', 'j', '--kill', 'worker-1@1', '--no-kill'], /--kill and --no-kill contradict each other/],
     [['run', 'j', '--json', '--plain'], /--json and --plain contradict each other/],

@@ -1,7 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { needTensorFlow } from '../helpers/engines.js'
 
 // Real training in processes of its own, as `npm start` does it, on a machine of whatever speed.
 t.setTimeout(600_000)
@@ -17,10 +19,14 @@ interface Run {
 }
 
 function troupe(...argv: string[]): Run {
+  return start(argv, {})
+}
+
+function start(argv: string[], env: Record<string, string>): Run {
   const child = spawn(
     process.execPath,
     ['--conditions=troupe-source', '--import', 'tsx', 'src/cli/main.ts', ...argv],
-    { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] },
+    { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } },
   )
   let stdout = ''
   let stderr = ''
@@ -36,7 +42,11 @@ interface Line {
 }
 
 async function train(...argv: string[]): Promise<{ events: Line[]; done: Line }> {
-  const run = troupe('run', 'examples/06-mnist.ts', '--json', ...argv)
+  return trainOn('wasm', ...argv)
+}
+
+async function trainOn(backend: string, ...argv: string[]): Promise<{ events: Line[]; done: Line }> {
+  const run = troupe('run', 'examples/06-mnist.ts', '--json', '--backend', backend, ...argv)
   const code = await run.ended
   if (code !== 0) throw new Error(`exit code ${String(code)}: ${run.stderr()}`)
   const events = run
@@ -90,6 +100,35 @@ t.test('MNIST: a death of every role changes no bit', async t => {
   )
 })
 
+const { skip } = await needTensorFlow()
+
+t.test(
+  'MNIST natively: one kernel thread for each of two workers, and no death changes a bit',
+  { skip },
+  async t => {
+    const calm = await trainOn('native', '--epochs', '1', '--no-kill')
+    const killed = await trainOn(
+      'native',
+      '--epochs',
+      '1',
+      '--kill',
+      'worker-0@100/after-push:ps-0',
+      '--kill',
+      'ps-1@200',
+    )
+    t.equal(killed.done['weightsSha256'], calm.done['weightsSha256'])
+    t.equal(killed.done['accuracy'], calm.done['accuracy'])
+    t.same([killed.done['restarts'], killed.done['exact'], killed.done['backend']], [2, true, 'native'])
+    const started = calm.events.find(({ event }) => event === 'started')!
+    const threads = Math.max(1, Math.floor(availableParallelism() / 2))
+    t.match(started, {
+      backend: 'native',
+      compute: { threads: `intra ${threads}, inter ${threads}`, isa: /onednn on$/ },
+      versions: { backend: 'libtensorflow 2.21.0' },
+    })
+  },
+)
+
 t.test('MNIST: five epochs end with at least 97 %', async t => {
   const { events, done } = await train()
   t.ok((done['accuracy'] as number) >= 0.97, `accuracy ${String(done['accuracy'])}`)
@@ -126,7 +165,7 @@ t.test('Ctrl-C stops a job in good order with exit code 130', async t => {
 })
 
 t.test('a backend that is not there is refused with the remedy and exit code 1', async t => {
-  const run = troupe('run', 'examples/06-mnist.ts', '--backend', 'native')
+  const run = start(['run', 'examples/06-mnist.ts', '--backend', 'native'], { TROUPE_CACHE: t.testdir({}) })
   t.equal(await run.ended, 1)
   t.match(
     run.stderr(),

@@ -7,6 +7,7 @@ import {
   NatsCluster,
   NatsEngine,
   NatsServer,
+  TensorFlowEngine,
   TrialHdfs,
   type Engine,
   type HdfsClusterOptions,
@@ -35,6 +36,10 @@ export async function needEngine(engine: Engine): Promise<NeededEngine> {
   const command = `npx troupe provision ${engine.name}`
   if (process.env['CI'] === 'true') throw new Error(`${engine.title} is missing: ${command}`)
   return { path: '', skip: `${engine.title} is missing: ${command}` }
+}
+
+export async function needTensorFlow(): Promise<NeededEngine> {
+  return needEngine(new TensorFlowEngine(cache))
 }
 
 export async function needHdfs(): Promise<NeededEngine> {

@@ -46,6 +46,7 @@ const STARTED: JobStarted = {
   job: 'mnist',
   backend: 'wasm',
   backendWhy: 'tfjs-node is not installed',
+  compute: { threads: '1', isa: 'wasm-simd128/x64' },
   versions: { tfjs: '4.22.0' },
   workers: 2,
   parameterServers: 2,

@@ -14,8 +14,7 @@ import {
   selectBackend,
   type BackendName,
 } from '../../src/tensor/index.js'
-import { nativeIsa, nativeThreads } from '../../src/tensor/fingerprint.js'
-import { probeNative } from '../../src/tensor/native.js'
+import { loadNative } from '../../src/tensor/native.js'
 
 /** A folder with no node_modules above it. */
 function emptyFolder(): string {
@@ -23,6 +22,9 @@ function emptyFolder(): string {
   t.teardown(() => rmSync(dir, { recursive: true }))
   return dir
 }
+
+// No native TensorFlow is in the cache of this file's tests, whatever this machine has: native.test.ts needs one.
+process.env['TROUPE_CACHE'] = emptyFolder()
 
 /** A folder whose node_modules hold a native package with these files in it. */
 function folderWith(dir: string, packageName: string, files: Record<string, string>): NodeJS.Require {
@@ -39,22 +41,22 @@ t.test('native: what is missing is said, silently and without a trace in tfjs', 
   t.intercept(console, 'warn', { value: (line: unknown) => printed.push(line) })
   t.intercept(console, 'error', { value: (line: unknown) => printed.push(line) })
 
-  t.match(probeNative(createRequire(join(emptyFolder(), 'here.js'))), {
+  t.match(await loadNative(tf, { require: createRequire(join(emptyFolder(), 'here.js')) }), {
     found: false,
-    why: 'neither @tensorflow/tfjs-node-gpu nor @tensorflow/tfjs-node is installed',
+    why: 'neither @tensorflow/tfjs-node-gpu nor @tensorflow/tfjs-node is installed; troupe provision tensorflow installs it',
   })
   const noAddon = folderWith(emptyFolder(), '@tensorflow/tfjs-node-gpu', {})
-  t.match(probeNative(noAddon), {
+  t.match(await loadNative(tf, { require: noAddon }), {
     found: false,
-    why: /^tfjs-node-gpu is installed but its native library is not: nothing in .*lib$/,
+    why: /^tfjs-node-gpu is installed without its native library; troupe provision tensorflow installs it$/,
   })
   const badAddon = folderWith(emptyFolder(), '@tensorflow/tfjs-node', {
     'lib/napi-v8/tfjs_binding.node': 'not a library',
     'index.js': 'throw new Error("the package must not be required when its addon does not load")',
   })
-  t.match(probeNative(badAddon), {
+  t.match(await loadNative(tf, { require: badAddon }), {
     found: false,
-    why: /^tfjs-node is installed but its native library does not load: .*tfjs_binding.node/,
+    why: /^the native library of tfjs-node does not load: .*tfjs_binding.node/,
   })
   t.same(tf.getKernelsForBackend('tensorflow'), [])
   t.equal(tf.findBackendFactory('tensorflow'), null)
@@ -71,13 +73,13 @@ t.test('native: an addon that loads is taken first, from wherever node-pre-gyp w
     'addon.js': 'exports.TF_Version = "2.21.0"',
     'index.js': 'exports.loaded = true',
   })
-  t.equal(probeNative(require).found, false, 'node-pre-gyp is not loaded: not asked')
+  t.equal((await loadNative(tf, { require })).found, false, 'node-pre-gyp is not loaded: not asked')
   require(
     join(dir, 'node_modules/@tensorflow/tfjs-node-gpu/node_modules/@mapbox/node-pre-gyp/lib/pre-binding.js'),
   )
-  t.same(probeNative(require), {
+  t.same(await loadNative(tf, { require }), {
     found: true,
-    packageName: '@tensorflow/tfjs-node-gpu',
+    from: '@tensorflow/tfjs-node-gpu',
     tensorflow: '2.21.0',
   })
 
@@ -88,11 +90,11 @@ t.test('native: an addon that loads is taken first, from wherever node-pre-gyp w
   const { KernelBackend } = tf
   tf.registerBackend('tensorflow', () => Object.assign(new KernelBackend(), { dispose() {} }))
   t.teardown(() => tf.removeBackend('tensorflow'))
-  t.match(await selectBackend({ require }), {
+  t.match(await selectBackend({ require, fastGradients: false }), {
     name: 'native',
     version: '2.21.0',
     why: 'the fastest backend loads',
-    fingerprint: { backend: 'native', build: 'libtensorflow 2.21.0' },
+    fingerprint: { backend: 'native', build: 'libtensorflow 2.21.0, stock gradients' },
   })
 })
 
@@ -101,7 +103,7 @@ t.test('the best backend that loads is taken, and says why; another can be force
   t.match(best, {
     name: 'wasm',
     version: '4.22.0',
-    why: /^tfjs-node-gpu is installed but its native library is not/,
+    why: /^tfjs-node-gpu is installed without its native library; troupe provision/,
   })
   t.equal(tf.getBackend(), 'wasm', 'in the copy of tfjs that programs import')
   t.match(best.fingerprint, {
@@ -132,7 +134,7 @@ t.test('the best backend that loads is taken, and says why; another can be force
 
   await t.rejects(selectBackend({ force: 'native' }), {
     code: 'ERR_BACKEND_UNAVAILABLE',
-    message: /^backend native is not available: tfjs-node-gpu is installed but .* Remedy: choose another/,
+    message: /^backend native is not available: tfjs-node-gpu is installed without .* Remedy: choose another/,
     data: { backend: 'native' },
   })
   await t.rejects(selectBackend({ force: 'gpu' as BackendName }), {
@@ -141,11 +143,20 @@ t.test('the best backend that loads is taken, and says why; another can be force
   t.equal((await selectBackend({ force: 'wasm' })).why, 'it was asked for')
 })
 
-t.test('native threads and instruction set come from what TensorFlow itself reads', async t => {
-  t.match(nativeThreads({}), /^intra cores=\d+, inter cores=\d+$/)
-  t.equal(nativeThreads({ TF_NUM_INTRAOP_THREADS: '2', TF_NUM_INTEROP_THREADS: '1' }), 'intra 2, inter 1')
-  t.match(nativeIsa({}), /^onednn default, uncapped on /)
-  t.equal(nativeIsa({ TF_ENABLE_ONEDNN_OPTS: '0', ONEDNN_MAX_CPU_ISA: 'AVX2' }), 'onednn 0, AVX2')
+t.test('an engine in the cache that does not load is said so, and the next backend taken', async t => {
+  const cache = t.testdir({})
+  const dir = join(cache, 'tensorflow', `2.21.0-${process.platform}-${process.arch}`)
+  mkdirSync(join(dir, 'tensorflow'), { recursive: true })
+  writeFileSync(join(dir, 'tensorflow', 'tfjs_binding.node'), 'not a library')
+  const manifest = { name: 'tensorflow', version: '2.21.0', source: 'test', bytes: 1 }
+  writeFileSync(join(dir, 'engine.json'), JSON.stringify(manifest))
+  const empty = process.env['TROUPE_CACHE']
+  process.env['TROUPE_CACHE'] = cache
+  t.teardown(() => void (process.env['TROUPE_CACHE'] = empty))
+  t.match(await selectBackend(), {
+    name: 'wasm',
+    why: /^TensorFlow in .* does not load: .*tfjs_binding.node/,
+  })
 })
 
 t.test('a thread selects and trains for itself, and keeps its own handling of errors', async t => {
