@@ -12,6 +12,9 @@ const POLL_MS = 100
 /** The holder touches its lock this often. */
 const TOUCH_MS = 2_000
 
+/** Tells apart those of one process. */
+let attempts = 0
+
 /** A holder on another machine that has not touched its lock for so long is taken for dead. */
 const SILENT_MS = 60_000
 
@@ -28,7 +31,7 @@ export async function withInstallLock<T>(
   options: { waiting?: (pid: number) => void; signal?: AbortSignal } = {},
 ): Promise<T> {
   await mkdir(dirname(path), { recursive: true })
-  const mine = `${process.pid} ${hostname()} ${await processStart(process.pid)}`
+  const mine = `${process.pid} ${hostname()} ${await processStart(process.pid)} ${++attempts}`
   let told = false
   while (!(await take(path, mine))) {
     options.signal?.throwIfAborted()
@@ -52,7 +55,7 @@ export async function withInstallLock<T>(
 
 /** A hard link either appears with its whole content or is refused. */
 async function take(path: string, content: string): Promise<boolean> {
-  const own = `${path}.${process.pid}`
+  const own = `${path}.${content.replaceAll(' ', '-')}`
   await writeFile(own, content)
   try {
     await link(own, path)

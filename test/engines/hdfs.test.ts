@@ -1,4 +1,8 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { userInfo } from 'node:os'
+import { resolve } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import t from 'tap'
 import { hdfsRoundTrip } from '../../src/engines/hdfs/round-trip.js'
 import { HdfsCluster, TrialHdfs } from '../../src/engines/index.js'
@@ -6,12 +10,18 @@ import { needHdfs, startHdfs, startHdfsCluster } from '../helpers/engines.js'
 
 const { skip, path } = await needHdfs()
 
-/** Each connection that a DataNode still has to the NameNode of before answers once with an error: clients try again. */
-async function patiently<T>(work: () => Promise<T>, tries = 8): Promise<T> {
-  return work().catch((error: unknown) => {
-    if (tries === 1) throw error
-    return patiently(work, tries - 1)
-  })
+const PAUSE_MS = 250
+
+/** Connections that a DataNode still has to the NameNode of before answer once with an error: clients try again. */
+async function patiently<T>(work: () => Promise<T>, tries = 100): Promise<T> {
+  for (let tried = 1; ; tried++) {
+    try {
+      return await work()
+    } catch (error) {
+      if (tried === tries) throw error
+      await setTimeout(PAUSE_MS)
+    }
+  }
 }
 
 t.test(
@@ -79,4 +89,25 @@ t.test('HDFS: a wrong setting is shown with the log, and no process is left', { 
   const refusal = { code: 'ERR_ENGINE_START', message: /nowhere/ }
   await t.rejects(TrialHdfs.start(path, { settings }), refusal)
   await t.rejects(HdfsCluster.start(path, { settings }), refusal)
+})
+
+t.test('troupe hdfs up: prints its URL, and Ctrl-C takes it down', { skip }, async t => {
+  const main = resolve(import.meta.dirname, '../../src/cli/main.ts')
+  const args = ['--import=tsx', '--conditions=troupe-source', main, 'hdfs', 'up']
+  const child = spawn(process.execPath, args, {
+    env: { ...process.env, NODE_OPTIONS: '' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  t.teardown(() => void child.kill('SIGKILL'))
+  let out = ''
+  child.stdout.setEncoding('utf8')
+  for await (const text of child.stdout as AsyncIterable<string>) {
+    out += text
+    if (out.includes('Ctrl-C stops it.')) break
+  }
+  const url = /^WebHDFS\s+(\S+)$/m.exec(out)?.[1] ?? ''
+  t.match(await hdfsRoundTrip(url), /^wrote/)
+  child.kill('SIGINT')
+  t.same(await once(child, 'exit'), [0, null])
+  await t.rejects(hdfsRoundTrip(url), { cause: { code: 'ECONNREFUSED' } })
 })
