@@ -217,8 +217,8 @@ t.test(
   async t => {
     // Java and what Hadoop calls, but no mvn
     const bin = t.testdir({ cache: {} })
-    for (const name of ['java', 'javac', 'jar', 'bash', 'df', 'id'])
-      await symlink((await findProgram(name)) ?? '', join(bin, name))
+    const tools = 'java javac jar bash chmod df du groups id ls readlink setsid stat uname whoami'
+    for (const name of tools.split(' ')) await symlink((await findProgram(name)) ?? '', join(bin, name))
     setVariable(t, 'PATH', bin)
     const url = await serve(t, (request, response) => {
       const name = (request.url ?? '').split('/').pop() ?? ''

@@ -69,7 +69,7 @@ export class NatsServer implements AsyncDisposable {
   static async prepare(program: string, options: NatsServerOptions): Promise<NatsServer> {
     const { clock, config = {} } = options
     const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'troupe-nats-')))
-    await mkdir(join(dir, 'ports'), { recursive: true })
+    await mkdir(dir, { recursive: true })
     const server = new NatsServer(program, clock, dir, options.dir === undefined)
     const text = typeof config === 'string' ? config : natsConfig(config, join(dir, 'jetstream'))
     await writeFile(join(dir, 'nats.conf'), text)
@@ -99,6 +99,9 @@ export class NatsServer implements AsyncDisposable {
   /** Starts it, again if it was stopped or killed: on the same ports, with the same files. */
   async start(): Promise<void> {
     const ports = join(this.dir, 'ports')
+    // a killed server leaves its file behind
+    await rm(ports, { recursive: true, force: true })
+    await mkdir(ports)
     const child = spawn(
       this.#program,
       [
@@ -112,10 +115,10 @@ export class NatsServer implements AsyncDisposable {
     this.#log = new LogTail(child.stderr, join(this.dir, 'nats.log'))
     let over: string | undefined
     child.on('error', error => {
-      over = error.message
+      over ??= error.message
     })
     child.on('close', (code, signal) => {
-      over = `it ended with ${String(code ?? signal)}`
+      over ??= `it ended with ${String(code ?? signal)}`
       if (this.#child === child) this.#child = undefined
     })
     const end = this.#clock.monotonic() + READY_MS
@@ -159,8 +162,8 @@ export class NatsServer implements AsyncDisposable {
 
   async #end(signal: NodeJS.Signals): Promise<void> {
     const child = this.#child
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
-    const ended = once(child, 'exit')
+    if (child === undefined) return
+    const ended = once(child, 'close')
     child.kill(signal)
     await ended
   }
