@@ -119,10 +119,22 @@ apart(t, 'a class that cannot be loaded there fails its start with a typed reaso
     return Declared
   }
   for (const [type, code, message] of [
-    [declared('unloadable-without'), 'ERR_NOT_LOADABLE', /module: import\.meta\.url/],
-    [declared('unloadable-broken', '../fixtures/threads/broken.ts'), 'ERR_MODULE_LOAD', /broken\.ts/],
-    [declared('unloadable-missing', '../fixtures/threads/nowhere.ts'), 'ERR_MODULE_LOAD', /nowhere\.ts/],
-    [declared('unloadable-other', '../fixtures/threads/other-actor.ts'), 'ERR_NOT_LOADABLE', /no such class/],
+    [declared(`unloadable-without-${isolation}`), 'ERR_NOT_LOADABLE', /module: import\.meta\.url/],
+    [
+      declared(`unloadable-broken-${isolation}`, '../fixtures/threads/broken.ts'),
+      'ERR_MODULE_LOAD',
+      /broken\.ts/,
+    ],
+    [
+      declared(`unloadable-missing-${isolation}`, '../fixtures/threads/nowhere.ts'),
+      'ERR_MODULE_LOAD',
+      /nowhere\.ts/,
+    ],
+    [
+      declared(`unloadable-other-${isolation}`, '../fixtures/threads/other-actor.ts'),
+      'ERR_NOT_LOADABLE',
+      /no such class/,
+    ],
   ] as const) {
     const error = await troupe.spawn(type, { name: 'a', isolation }).catch((reason: unknown) => reason)
     t.match(error, { code: 'ERR_ACTOR_START', cause: { code, message } }, code)

@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, readdirSync } from 'node:fs'
+import { closeSync, openSync, readdirSync } from 'node:fs'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { isDeepStrictEqual } from 'node:util'
 import t from 'tap'
@@ -49,6 +49,12 @@ t.test('a crash of its process is a failure of the actor, whose reason names the
       t.equal(await rogue.ask.count(), 1)
     })
   }
+
+  await t.test('signals that end a whole group are for its parent', async t => {
+    const count = await rogue.ask.count()
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) await rogue.ask.signal(signal)
+    t.equal(await rogue.ask.count(), count + 1, 'it lives')
+  })
 
   await t.test('also while nothing is under way', async t => {
     const pid = await rogue.ask.pid()
@@ -132,6 +138,14 @@ t.test('messages between processes', async t => {
     server.close()
     return [near, far]
   }
+  /** A file that takes no byte. */
+  const openFull = (): number | undefined => {
+    try {
+      return openSync('/dev/full', 'r+')
+    } catch {
+      return undefined
+    }
+  }
   const sizes = [
     0,
     1,
@@ -145,10 +159,13 @@ t.test('messages between processes', async t => {
   const bytes = (length: number, seed: number): Uint8Array =>
     Uint8Array.from({ length }, (_, i) => (i * 31 + (i >> 10) + seed) & 255)
 
-  for (const memory of ['shared memory', 'the socket alone']) {
+  for (const memory of ['shared memory', 'the socket alone', 'the socket, as no memory is left']) {
     await t.test(`large and small ones keep their order and their bytes both ways, by ${memory}`, async t => {
       const [near, far] = await sockets()
-      const fds = memory === 'shared memory' ? [openSlots(), openSlots()] : []
+      const fds =
+        memory === 'the socket alone'
+          ? []
+          : [0, 1].map(() => (memory === 'shared memory' ? openSlots() : openFull()))
       const [a, b] = fds as [number?, number?]
       const files = (outgoing: number | undefined, incoming: number | undefined) =>
         outgoing === undefined || incoming === undefined ? undefined : { outgoing, incoming }

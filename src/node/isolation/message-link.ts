@@ -71,7 +71,7 @@ export class MessageLink {
       if (this.#left === undefined) {
         if (first.bulk.length > 0) this.#record(LENGTHS, lengthsOf(first.bulk))
         this.#record(HEAD, first.head)
-        this.#left = first.bulk.map(bytes => bytes)
+        this.#left = [...first.bulk]
       }
       for (let bytes = this.#left[0]; bytes !== undefined; bytes = this.#left[0]) {
         const piece = bytes.subarray(0, SLOT_BYTES)
@@ -135,8 +135,7 @@ export class MessageLink {
         const bulk = this.#lengths.map(bulkBytes => newBytes(bulkBytes))
         this.#lengths = []
         if (bulk.length === 0) this.#onMessage(messageOf({ head: bytes, bulk }))
-        // a copy: the next read may use the memory again
-        else this.#coming = { head: Buffer.from(bytes), bulk, index: 0, at: 0 }
+        else this.#coming = { head: bytes, bulk, index: 0, at: 0 }
         break
       }
       case LENGTHS:
@@ -186,7 +185,7 @@ function lengthsOf(bulk: readonly Uint8Array[]): Buffer {
   return lengths
 }
 
-/** Memory that all of it will be written: not zeroed before. */
+/** Memory that will be written, all of it: not zeroed before. */
 function newBytes(byteLength: number): Uint8Array {
   const { buffer, byteOffset } = Buffer.allocUnsafeSlow(byteLength)
   return new Uint8Array(buffer, byteOffset, byteLength)

@@ -121,6 +121,8 @@ class ProcessCarrier implements Carrier {
 
   #end(ending: Ending): void {
     this.#closeFiles()
+    // a child of its own may go on writing, but keeps nobody here
+    for (const output of [this.#child.stdout, this.#child.stderr]) (output as Socket | null)?.unref()
     if (this.#ended) return
     this.#ended = true
     this.#events.ended(ending)

@@ -18,6 +18,9 @@ socket.on('error', () => undefined)
 const link = new MessageLink(socket, slotFiles(), message => handle(message))
 const handle = serveActor({ sharesMemory: false, control, post: message => link.post(message) })
 
+// from a terminal or a service manager they reach the whole group: they are for the parent, which ends this process
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
+
 process.on('uncaughtException', error => {
   // the actor's own handler, if it has one, decides
   if (process.listenerCount('uncaughtException') > 1) return
