@@ -26,7 +26,7 @@ export const LAYERS = {
   training: row(['errors', 'determinism', 'wire'], [], ['node:crypto']),
   engines: row([...BASE]),
   tensor: row([...BASE, 'wire', 'engines'], ['@tensorflow/']),
-  data: row([...BASE, 'wire', 'training', 'checkpoint', 'hdfs']),
+  data: row([...BASE, 'wire', 'training', 'checkpoint']),
   program: row([...BASE, 'wire', 'training', 'tensor', 'data', 'node'], ['@tensorflow/', 'tsx', 'zod']),
 
   // look at the runtime from outside

@@ -29,8 +29,8 @@ import { JobSupervisor } from './job-supervisor.js'
 /** Where and how often a job writes checkpoints. */
 export interface CheckpointOptions {
   /**
-   * Where: a folder. Without one they lie in a folder of the machine's temporary ones, for the job's own failures, and
-   * are removed when it ends.
+   * Where: a folder, or an `hdfs://`, `webhdfs://` or `swebhdfs://` URL. Without one they lie in a folder of the
+   * machine's temporary ones, for the job's own failures, and are removed when it ends.
    */
   readonly directory?: string
   /** After each so many steps. @default by time */

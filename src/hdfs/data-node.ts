@@ -48,7 +48,8 @@ export class DataNodes {
         if (!(error instanceof RequestFailure) || !NO_DATA_NODE.test(error.message)) throw error
         this.#lost = false
         // All are left out, or none lives: one may come back.
-        await this.recover(new RequestFailure(error.message, { ...error, reaction: 'wait' }), undefined)
+        const { code, exception, message } = error
+        await this.recover(new RequestFailure(message, { code, exception, reaction: 'wait' }), undefined)
       }
     }
   }

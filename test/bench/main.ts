@@ -18,6 +18,7 @@ const BENCHES = [
   'pushpull',
   'feed',
   'checkpoint',
+  'hdfs',
   'recovery',
   'replay',
   'process',

@@ -1,7 +1,6 @@
 // The client against a real NameNode and real DataNodes, also while they are killed.
 import http from 'node:http'
 import t, { type Test } from 'tap'
-import { TroupeError } from '../../src/errors.js'
 import { WebHdfs, type HdfsOptions } from '../../src/hdfs/index.js'
 import type { TrialHdfs } from '../../src/engines/index.js'
 import { needHdfs, startHdfs } from '../helpers/engines.js'

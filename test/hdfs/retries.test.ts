@@ -61,10 +61,10 @@ function scripted(
 
 /** Moves time until the promise is settled. */
 async function settled<T>(clock: VirtualClock, promise: Promise<T>): Promise<T> {
-  let done = false
-  const end = (): void => void (done = true)
+  const state = { done: false }
+  const end = (): void => void (state.done = true)
   promise.then(end, end)
-  while (!done) await clock.advance(100)
+  while (!state.done) await clock.advance(100)
   return promise
 }
 
