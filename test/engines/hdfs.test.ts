@@ -8,6 +8,9 @@ import { hdfsRoundTrip } from '../../src/engines/hdfs/round-trip.js'
 import { HdfsCluster, TrialHdfs } from '../../src/engines/index.js'
 import { needHdfs, startHdfs, startHdfsCluster } from '../helpers/engines.js'
 
+// Java and whole command lines start here, on a machine of whatever speed.
+t.setTimeout(600_000)
+
 const { skip, path } = await needHdfs()
 
 const PAUSE_MS = 250
