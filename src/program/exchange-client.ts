@@ -14,6 +14,9 @@ import type { JoinReply } from './protocol.js'
 interface Placed {
   readonly variable: Tfjs.Variable
   readonly slices: readonly ExchangedSlice[]
+  /** The shards that hold its first and its last elements, in the order of shards. */
+  readonly firstShard: number
+  readonly lastShard: number
   /** Of a variable that is divided: its elements in one piece. */
   readonly whole: Float32Array | undefined
 }
@@ -25,6 +28,8 @@ export class ExchangeClient {
   /** By number of the part, in the order of its variables. */
   readonly #parts: (readonly Placed[])[] = []
   readonly #loose: boolean
+  /** What the next push is to hold, by variable of its part. */
+  readonly #staged = new Map<number, Tfjs.Tensor>()
   /** The wasm backend copies what it is given; the others may keep it. */
   readonly #copies: boolean
 
@@ -48,15 +53,39 @@ export class ExchangeClient {
       variables.map((variable, i) => {
         const placed = slices[i]!
         const whole = placed.length > 1 ? new Float32Array(variable.size) : undefined
-        return { variable, slices: placed, whole }
+        const shards = placed.map(({ shard }) => shard)
+        const [firstShard, lastShard] = [Math.min(...shards), Math.max(...shards)]
+        return { variable, slices: placed, firstShard, lastShard, whole }
       }),
     )
   }
 
-  /** Writes what is pushed for a variable of a part: its gradient, or for state its value; zeros for none. */
-  write(part: number, index: number, tensor: Tfjs.Tensor | null | undefined): void {
-    const { slices, whole } = this.#parts[part]![index]!
-    if (tensor === null || tensor === undefined) {
+  /** Takes what is pushed next for a variable of a part: its gradient, or for state its value; zeros for none. */
+  stage(index: number, tensor: Tfjs.Tensor | null | undefined): void {
+    this.#staged.get(index)?.dispose()
+    if (tensor === null || tensor === undefined) this.#staged.delete(index)
+    else this.#staged.set(index, this.#tf.keep(tensor.clone()))
+  }
+
+  /** Pushes what is staged to one parameter server after the other. */
+  push(
+    record: Omit<PushRecord, 'cutAt'>,
+    outputs: ArrayLike<number>,
+    afterCommit: (shard: number) => void,
+  ): void {
+    const placed = this.#parts[record.part]!
+    const write = (shard: number): void => {
+      for (const [index, { firstShard }] of placed.entries()) {
+        if (firstShard === shard) this.#write(placed[index]!, this.#staged.get(index))
+      }
+    }
+    this.#exchange.push(record, outputs, { write, afterCommit })
+    for (const tensor of this.#staged.values()) tensor.dispose()
+    this.#staged.clear()
+  }
+
+  #write({ slices, whole }: Placed, tensor: Tfjs.Tensor | undefined): void {
+    if (tensor === undefined) {
       for (const { target } of slices) target.fill(0)
     } else if (whole === undefined) {
       for (const { target } of slices) readInto(this.#tf, tensor, target)
@@ -64,15 +93,6 @@ export class ExchangeClient {
       readInto(this.#tf, tensor, whole)
       for (const { target, offset, length } of slices) target.set(whole.subarray(offset, offset + length))
     }
-  }
-
-  /** Makes the push visible to one parameter server after the other. */
-  push(
-    record: Omit<PushRecord, 'cutAt'>,
-    outputs: ArrayLike<number>,
-    afterCommit: (shard: number) => void,
-  ): void {
-    this.#exchange.push(record, outputs, afterCommit)
   }
 
   /**
@@ -94,24 +114,47 @@ export class ExchangeClient {
     return this.#exchange.answer(step)
   }
 
-  /** Assigns to the variables what they are when this step begins, after one that trained this part. */
-  assign(part: number, step: number): void {
+  /**
+   * Waits until this step may be computed, after one that trained this part, and assigns to the variables what they are
+   * then: those of one parameter server while others are still at work.
+   *
+   * @returns milliseconds that went into assigning
+   * @throws ERR_PROGRAM_STOPPED when it never may
+   */
+  receive(part: number, step: number, now: () => number): number {
+    let assigningMs = 0
+    this.#exchange.receive(part, step, shard => {
+      const began = now()
+      this.#assign(this.#parts[part]!.filter(({ lastShard }) => lastShard === shard))
+      assigningMs += now() - began
+    })
     // In exact mode a step changes what its part has; else others may have changed anything meanwhile.
+    if (!this.#loose || this.#parts.length === 1) return assigningMs
+    const began = now()
+    for (const other of this.#parts.keys()) if (other !== part) this.#pull(other, step)
+    return assigningMs + now() - began
+  }
+
+  /** Assigns to the variables of a part, or of all, what they are when this step begins, for which was waited. */
+  assign(part: number, step: number): void {
     if (this.#loose) this.assignAll(step)
-    else this.#assign(part, step)
+    else this.#pull(part, step)
   }
 
   assignAll(step: number): void {
-    for (const part of this.#parts.keys()) this.#assign(part, step)
+    for (const part of this.#parts.keys()) this.#pull(part, step)
   }
 
-  #assign(part: number, step: number): void {
-    const tf = this.#tf
+  #pull(part: number, step: number): void {
     this.#exchange.pull(part, step)
+    this.#assign(this.#parts[part]!)
+  }
+
+  #assign(variables: readonly Placed[]): void {
+    const tf = this.#tf
     tf.tidy(() => {
-      for (const placed of this.#parts[part]!) {
-        const values = this.#values(placed)
-        placed.variable.assign(tf.tensor(values, placed.variable.shape, 'float32'))
+      for (const placed of variables) {
+        placed.variable.assign(tf.tensor(this.#values(placed), placed.variable.shape, 'float32'))
       }
     })
   }

@@ -85,7 +85,6 @@ export class TrainingSession {
   #replayBegan: number | undefined
   /** Milliseconds, until there is a region to count them in. */
   #waited = 0
-  #pushMs = 0
 
   constructor({ tf, spec, link, clock, random }: SessionParts) {
     this.#tf = tf
@@ -181,13 +180,10 @@ export class TrainingSession {
 
   /** Takes the gradients of the step that is being computed, by the names of their variables. */
   stage(gradients: ReadonlyMap<string, Tfjs.Tensor | undefined>): void {
-    const began = this.now()
-    const { number, trainee } = this.#part!
     this.#check?.stage(gradients)
-    for (const [index, { name }] of trainee.trainable.entries()) {
-      this.#known.write(number, index, gradients.get(name))
+    for (const [index, { name }] of this.#part!.trainee.trainable.entries()) {
+      this.#known.stage(index, gradients.get(name))
     }
-    this.#pushMs += this.now() - began
   }
 
   #replay({ number, trainee }: JoinedPart): JournalEntry {
@@ -221,7 +217,6 @@ export class TrainingSession {
     const client = this.#known
     const { number, trainee } = part
     this.#killPoint(step, undefined)
-    this.#pushMs = 0
     this.#computing = true
     const began = this.now()
     let outputs: ArrayLike<number>
@@ -234,18 +229,14 @@ export class TrainingSession {
       this.#computing = false
     }
     const computed = this.now()
-    this.#spend('compute', computed - began - this.#pushMs)
-    for (const [i, variable] of trainee.state.entries()) {
-      client.write(number, trainee.trainable.length + i, variable)
-    }
+    this.#spend('compute', computed - began)
+    for (const [i, variable] of trainee.state.entries()) client.stage(trainee.trainable.length + i, variable)
     client.push({ step, rows, part: number }, outputs, shard => this.#killPoint(step, shard))
     const pushed = this.now()
-    this.#spend('push', pushed - computed + this.#pushMs)
-    client.wait(step + 1)
-    const closed = this.now()
-    this.#spend('barrier', closed - pushed)
-    client.assign(number, step + 1)
-    this.#spend('pull', this.now() - closed)
+    this.#spend('push', pushed - computed)
+    const assigningMs = client.receive(number, step + 1, () => this.now())
+    this.#spend('barrier', this.now() - pushed - assigningMs)
+    this.#spend('pull', assigningMs)
     // What was seen of it before its push reached every server stays what user code sees.
     return this.#journal.entry(step) ?? client.answer(step + 1)
   }

@@ -67,7 +67,13 @@ export { datasetSeed, SamplePlan, type SamplePlanSpec } from './sample-plan.js'
 export { MAX_OUTPUTS, ShardArea, type Answer, type AreaWait } from './shard-area.js'
 export type { NormSums } from './norm-exchange.js'
 export type { RefusedPush } from './push-desk.js'
-export { RankExchange, type ExchangedSlice, type Obstacle, type RankExchangeParts } from './rank-exchange.js'
+export {
+  RankExchange,
+  type ExchangedSlice,
+  type Obstacle,
+  type PushSteps,
+  type RankExchangeParts,
+} from './rank-exchange.js'
 export type { ClosedStep, ShardOptions } from './shard-core.js'
 export { Shard } from './shard.js'
 export type { Enlisted, ShardCut, ShardScan } from './shard-scan.js'

@@ -12,6 +12,8 @@ const MAX_PULLS = 8
 
 /** A slice of a variable, as a worker exchanges it. */
 export interface ExchangedSlice {
+  /** The shard that holds it. */
+  readonly shard: number
   /** First element within the variable. */
   readonly offset: number
   readonly length: number
@@ -23,7 +25,6 @@ export interface ExchangedSlice {
 
 /** What one shard holds of a slice. */
 interface SharedSlice extends ExchangedSlice {
-  readonly shard: number
   readonly versions: readonly [Float32Array, Float32Array]
   readonly sides: Int32Array
   /** Memory of its own, where versions may change while they are read. */
@@ -43,6 +44,14 @@ export interface RankExchangeParts {
   /** See `ShardOptions`. */
   readonly staleness: number
   readonly bells?: Bells
+}
+
+/** What happens beside a push. */
+export interface PushSteps {
+  /** Writes the values that a shard holds, just before they are pushed: one shard computes while others are written. */
+  readonly write?: (shard: number) => void
+  /** Called after each shard's commit. */
+  readonly afterCommit?: (shard: number) => void
 }
 
 /** One rank's side of the exchange with the shards, without tensors: leaves pushes, takes answers. */
@@ -115,20 +124,17 @@ export class RankExchange {
     return this.#parts[part]!
   }
 
-  /**
-   * Makes a push visible to one shard after the other; its values lie in their places.
-   *
-   * @param afterCommit called after each
-   */
+  /** Makes a push visible to one shard after the other; its values lie in their places, or are written shard by shard. */
   push(
     record: Omit<PushRecord, 'cutAt'>,
     outputs: ArrayLike<number>,
-    afterCommit: (shard: number) => void = () => undefined,
+    { write, afterCommit }: PushSteps = {},
   ): void {
     this.stage(record, outputs)
     for (const shard of this.#areas.keys()) {
+      write?.(shard)
       this.commit(shard)
-      afterCommit(shard)
+      afterCommit?.(shard)
     }
   }
 
@@ -164,12 +170,7 @@ export class RankExchange {
    */
   wait(step: number): void {
     for (let obstacle = this.obstacle(step); obstacle !== undefined; obstacle = this.obstacle(step)) {
-      const { area, isGone } = obstacle
-      if (area.waitUntil(isGone) === 'there') continue
-      throw new TroupeError(
-        'ERR_PROGRAM_STOPPED',
-        `parameter server ${area.shard} stopped before step ${step} could begin`,
-      )
+      waitOut(obstacle, step)
     }
   }
 
@@ -185,14 +186,34 @@ export class RankExchange {
     return { part, rows, outputs: first!.outputs(step, width).slice() }
   }
 
-  /** Fetches a part's weights for computing a step, for which {@link wait} has waited. */
-  pull(part: number, step: number): void {
-    const slices = this.#parts[part]!.flat()
-    if (!this.#loose) {
-      this.#cutAt = this.#areas[0]!.answer(step).cutAt
-      for (const slice of slices) slice.pulled = slice.versions[slice.sides[step % 2] as 0 | 1]
+  /**
+   * Does as {@link wait} and {@link pull} do, one shard after the other: what one has made is read while others compute.
+   *
+   * @param take may read the slices of this shard
+   * @throws ERR_PROGRAM_STOPPED when a shard goes away
+   */
+  receive(part: number, step: number, take: (shard: number) => void): void {
+    if (this.#loose) {
+      this.wait(step)
+      this.pull(part, step)
+      for (const shard of this.#areas.keys()) take(shard)
       return
     }
+    this.#step = step
+    for (const [shard, area] of this.#areas.entries()) {
+      waitOut({ area, isGone: () => area.version >= step }, step)
+      this.#pullExact(part, step, shard)
+      take(shard)
+    }
+  }
+
+  /** Fetches a part's weights for computing a step, for which {@link wait} has waited. */
+  pull(part: number, step: number): void {
+    if (!this.#loose) {
+      for (const shard of this.#areas.keys()) this.#pullExact(part, step, shard)
+      return
+    }
+    const slices = this.#parts[part]!.flat()
     for (const [shard, area] of this.#areas.entries()) {
       const here = slices.filter(slice => slice.shard === shard)
       for (let pulls = 1; ; pulls++) {
@@ -232,6 +253,15 @@ export class RankExchange {
     }
   }
 
+  #pullExact(part: number, step: number, shard: number): void {
+    if (shard === 0) this.#cutAt = this.#areas[0]!.answer(step).cutAt
+    for (const slices of this.#parts[part]!) {
+      for (const slice of slices) {
+        if (slice.shard === shard) slice.pulled = slice.versions[slice.sides[step % 2] as 0 | 1]
+      }
+    }
+  }
+
   get #loose(): boolean {
     return this.#staleness > 0
   }
@@ -265,4 +295,12 @@ export class RankExchange {
     this.region.halted = marker
     for (const area of this.#areas) area.bell.ring()
   }
+}
+
+function waitOut({ area, isGone }: Obstacle, step: number): void {
+  if (area.waitUntil(isGone) === 'there') return
+  throw new TroupeError(
+    'ERR_PROGRAM_STOPPED',
+    `parameter server ${area.shard} stopped before step ${step} could begin`,
+  )
 }

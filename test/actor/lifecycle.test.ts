@@ -111,6 +111,30 @@ onBoth(t, 'life of an actor', async (t, isolation) => {
     },
   )
 
+  await t.test('interject runs between messages, never within one', async t => {
+    await subject.ask.interjectAt('idle', false)
+    probe.tell.open('idle')
+    t.same(await probe.ask.reach(1), ['a interjects'])
+    await probe.ask.take()
+    const busy = subject.ask.interjected('busy')
+    await probe.ask.arrived('busy')
+    t.same(await probe.ask.take(), [])
+    probe.tell.open('busy')
+    await busy
+    t.same(await probe.ask.reach(2), ['a ends the message', 'a interjects'])
+    await probe.ask.take()
+  })
+
+  await t.test('a throw in what is interjected fails the actor', async t => {
+    await subject.ask.interjectAt('throw', true)
+    probe.tell.open('throw')
+    t.match(await probe.ask.reach(2), [
+      'a stops: failed, interjection threw',
+      /a restarts . after failed, interjection threw/,
+    ])
+    await probe.ask.take()
+  })
+
   await t.test('a kill runs no hook; its restart is told so', async t => {
     troupe.kill(subject)
     t.equal(await subject.ask.count(), 0)

@@ -58,7 +58,7 @@ async function evidence({ directory }: Run) {
   return {
     step: checkpoint.entry.step,
     next: training.next,
-    applied: weights.map(({ into }) => [...new Set(into)]),
+    applied: weights.map(({ into }) => Array.from(new Set(into))),
     rows: training.journals.map(image => {
       const reader = new JournalReader(image)
       return Array.from({ length: image.steps }, (_, step) => reader.entry(step)!.rows)

@@ -37,21 +37,30 @@ const arrays = spec.variables.map(({ shape }) => {
   }
 })
 
+/** Writes a shard's gradients. */
+function write(shard: number): void {
+  for (const [v, { gradient }] of arrays.entries()) {
+    for (const slice of slices[v]!) {
+      const { offset, length, target } = slice
+      if (slice.shard === shard) target.set(gradient.subarray(offset, offset + length))
+    }
+  }
+}
+
+/** Copies a shard's weights out. */
+function take(shard: number): void {
+  for (const [v, { weights }] of arrays.entries()) {
+    for (const slice of slices[v]!) if (slice.shard === shard) weights.set(slice.pulled, slice.offset)
+  }
+}
+
 function makeSteps({ from, to }: MakeSteps): StepsMade {
   const stepMs: number[] = []
   const began = performance.now()
   let last = began
   for (let step = from; step < to; step++) {
-    for (const [v, { gradient }] of arrays.entries()) {
-      for (const { offset, length, target } of slices[v]!)
-        target.set(gradient.subarray(offset, offset + length))
-    }
-    exchange.push({ step, part: 0, rows: 32 }, [0])
-    exchange.wait(step + 1)
-    exchange.pull(0, step + 1)
-    for (const [v, { weights }] of arrays.entries()) {
-      for (const { offset, pulled } of slices[v]!) weights.set(pulled, offset)
-    }
+    exchange.push({ step, part: 0, rows: 32 }, [0], { write })
+    exchange.receive(0, step + 1, take)
     const now = performance.now()
     stepMs.push(now - last)
     last = now

@@ -93,10 +93,22 @@ export async function holds(
   const state = await checkpoint.readState()
   if (!Buffer.from(state).equals(stateOf(seed))) return false
   for (const { variable, kind, values } of sampleModel(seed, shapes)) {
-    const read = await checkpoint.readSlices({ variable, kind }, 0, values.length)
+    const read = await readTensor(checkpoint, { variable, kind }, 0, values.length)
     if (!sameBits(read, values)) return false
   }
   return true
+}
+
+/** Elements `[offset, offset + length)` of a tensor, in an array of their own. */
+export async function readTensor(
+  checkpoint: Checkpoint,
+  key: TensorKey,
+  offset: number,
+  length: number,
+): Promise<Float32Array> {
+  const into = new Float32Array(length)
+  await checkpoint.load([{ ...key, offset, into }])
+  return into
 }
 
 export function sameBits(a: Float32Array, b: Float32Array): boolean {

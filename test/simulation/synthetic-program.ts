@@ -292,9 +292,10 @@ export class SyntheticProgram implements Program {
     }
     const outputs = this.#lessons[part]!.outputs.map((_, k) => Math.fround(rowSum + k + step / 100))
     await this.#yield()
-    exchange.push({ step, part, rows: batch.rows }, outputs, () => {
+    const afterCommit = (): void => {
       if (this.#gone || this.#world.diesHere()) throw new ThreadDied()
-    })
+    }
+    exchange.push({ step, part, rows: batch.rows }, outputs, { afterCommit })
     this.#ring!.release()
     await this.#wait(step + 1)
     const { journal } = this.#spec

@@ -304,6 +304,23 @@ export class Subject extends Actor {
     else this.ctx.pipeToSelf(work, onValue, error => this.#note(`got ${(error as Error).message}`))
   }
 
+  /** Interjects in the middle of a message, which then waits at the gate. */
+  @handles() async interjected(gate: string): Promise<void> {
+    this.ctx.interject(() => this.#note('interjects'))
+    await this.#args.probe.ask.pass(gate)
+    this.#note('ends the message')
+  }
+
+  /** Interjects when the gate opens, whatever is under way then. */
+  @handles() interjectAt(gate: string, throws: boolean): void {
+    void this.#args.probe.ask.pass(gate).then(() =>
+      this.ctx.interject(() => {
+        if (throws) throw new Error('interjection threw')
+        this.#note('interjects')
+      }),
+    )
+  }
+
   // what an old instance tries
 
   /** Waits at the gate without keeping the mailbox busy, then tries everything that could have an effect. */
@@ -323,6 +340,7 @@ export class Subject extends Actor {
       stopSelf: () => ctx.stopSelf(),
       progress: () => ctx.progress(),
     }
+    ctx.signal.addEventListener('abort', () => ctx.interject(() => this.#note('interjects in vain')))
     void probe.ask.pass(gate).then(async () => {
       for (const [name, attempt] of Object.entries(attempts)) {
         try {
