@@ -137,10 +137,10 @@ export function wholeJob(options: WholeJobOptions, onEnd: (end: JobEnd, sim: Sim
     }
     void killer(stage)
     const ghost = async (own: Stage): Promise<void> => {
-      while (!over) {
-        await own.later(BUSY_MS)
-        if (!over) await haunt(troupe, sim, options.parameterServers, epochEnds(options))
-      }
+      await own.later(BUSY_MS)
+      if (over) return
+      await haunt(troupe, sim, options.parameterServers, epochEnds(options))
+      await ghost(own)
     }
     void ghost(stage)
     const done = await job.done
@@ -174,7 +174,11 @@ async function follow(job: SupervisedJob, sim: Simulation): Promise<void> {
       if (event.event !== 'step') continue
       const before = told.get(event.worker) ?? 0
       const { worker, step } = event
-      sim.always('each step is told once, in order', step === before + 1, `${worker} ${step} after ${before}`)
+      sim.always(
+        'each step is told once, in order',
+        step === before + 1,
+        `${worker ?? 'all'} ${step} after ${before}`,
+      )
       told.set(worker, step)
     }
   } catch (error) {
