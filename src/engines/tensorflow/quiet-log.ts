@@ -1,10 +1,11 @@
 /** Where the binding says what Node calls when it is loaded. */
 export const MODULE_LINE = 'NAPI_MODULE(tfe_binding, InitTFNodeJSBinding)'
 
-/** In its place: the same, and then the log is made quiet. Before that, TensorFlow would set its level again. */
+/** In its place: the same between two calls that make the log quiet, since TensorFlow sets the level again as it starts. */
 export const QUIET_MODULE = `
 void QuietLog();
 static napi_value InitQuietly(napi_env env, napi_value exports) {
+  QuietLog();
   napi_value made = InitTFNodeJSBinding(env, exports);
   QuietLog();
   return made;
