@@ -6,7 +6,9 @@ import { streamOutput } from '../observe/index.js'
 import { checkpointsCommand } from './checkpoints-command.js'
 import type { CliIo } from './cli-io.js'
 import { runCli } from './cli.js'
+import { doctorCommand } from './doctor-command.js'
 import { knownEngines } from './engines.js'
+import { hdfsCommand } from './hdfs-command.js'
 import { provisionCommand } from './provision-command.js'
 import { runCommand } from './run-command.js'
 import { startJob } from './start-job.js'
@@ -37,4 +39,6 @@ process.exitCode = await runCli(process.argv.slice(2), io, [
   runCommand(startJob),
   checkpointsCommand((place, cwd) => new LocalPlaces(cwd).open(place)),
   provisionCommand(knownEngines),
+  doctorCommand(knownEngines),
+  hdfsCommand(),
 ])

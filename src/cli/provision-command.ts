@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import type { Clock } from '../determinism/index.js'
 import { EngineCache, megabytes, type Engine, type EngineSource } from '../engines/index.js'
 import { TroupeError } from '../errors.js'
 import type { CliIo } from './cli-io.js'
@@ -17,7 +18,7 @@ const OPTIONS = {
 } as const
 
 /** Makes the engines from the cache they are installed into. */
-export type ListEngines = (cache: EngineCache) => readonly Engine[]
+export type ListEngines = (cache: EngineCache, clock: Clock) => readonly Engine[]
 
 /** `troupe provision`: installs, lists and removes the engines. */
 export function provisionCommand(list: ListEngines): Command {
@@ -37,7 +38,7 @@ export function provisionCommand(list: ListEngines): Command {
     run: async (argv, io) => {
       const { options, operands, rest } = readCommandLine(argv, OPTIONS)
       const cache = new EngineCache(io.clock)
-      const engines = chosen([...operands, ...rest], list(cache))
+      const engines = chosen([...operands, ...rest], list(cache, io.clock))
       if (options.list === true) {
         await show(engines, cache, io)
         return EXIT_OK

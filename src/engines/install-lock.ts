@@ -3,6 +3,7 @@ import { hostname } from 'node:os'
 import { dirname } from 'node:path'
 import process from 'node:process'
 import type { Clock } from '../determinism/index.js'
+import { pause } from './pause.js'
 import { isRunning, processStart } from './running-process.js'
 
 /** How often one that waits looks again. */
@@ -10,6 +11,9 @@ const POLL_MS = 100
 
 /** The holder touches its lock this often. */
 const TOUCH_MS = 2_000
+
+/** Tells apart those of one process. */
+let attempts = 0
 
 /** A holder on another machine that has not touched its lock for so long is taken for dead. */
 const SILENT_MS = 60_000
@@ -27,7 +31,7 @@ export async function withInstallLock<T>(
   options: { waiting?: (pid: number) => void; signal?: AbortSignal } = {},
 ): Promise<T> {
   await mkdir(dirname(path), { recursive: true })
-  const mine = `${process.pid} ${hostname()} ${await processStart(process.pid)}`
+  const mine = `${process.pid} ${hostname()} ${await processStart(process.pid)} ${++attempts}`
   let told = false
   while (!(await take(path, mine))) {
     options.signal?.throwIfAborted()
@@ -51,7 +55,7 @@ export async function withInstallLock<T>(
 
 /** A hard link either appears with its whole content or is refused. */
 async function take(path: string, content: string): Promise<boolean> {
-  const own = `${path}.${process.pid}`
+  const own = `${path}.${content.replaceAll(' ', '-')}`
   await writeFile(own, content)
   try {
     await link(own, path)
@@ -102,8 +106,4 @@ function touching(path: string, clock: Clock): () => void {
   }
   let timer = next()
   return () => timer.cancel()
-}
-
-function pause(clock: Clock, delayMs: number): Promise<void> {
-  return new Promise(done => clock.after(delayMs, done))
 }

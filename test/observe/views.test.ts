@@ -133,7 +133,7 @@ t.test('plain: what happens is told at once, the status every two seconds, then 
     lines[0],
     'mnist: 2 workers, 2 parameter servers, 12,800 rows an epoch, 200 steps, seed 7, backend wasm (tfjs 4.22.0)',
   )
-  t.equal(lines[1], '  wasm since tfjs-node is not installed')
+  t.equal(lines[1], '  wasm: threads 1; wasm-simd128/x64; since tfjs-node is not installed')
   const status = lines.filter(line => line.includes('rows/s  loss'))
   t.equal(status.length, 10, 'one every two seconds in 22, on the next step')
   t.equal(
@@ -203,7 +203,7 @@ t.test('live: two lines redrawn in place, ten times a second at most; what happe
   await clock.advance(100)
   t.match(out.lines, [
     /^mnist: 2 workers/,
-    /^  wasm since/,
+    /^  wasm: threads 1; .* since/,
     /^█{12}░{12}  50 %  epoch 1  step 100\/200  0:01 left$/,
     /^[\d,]+ rows\/s  loss 0\.0200  accuracy 0\.9900  0 restarts$/,
   ])

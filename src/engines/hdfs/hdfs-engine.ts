@@ -126,7 +126,12 @@ export class HdfsEngine implements Engine {
 /** Why this machine cannot have a trial HDFS; undefined if it can. */
 async function unusable(): Promise<string | undefined> {
   if (process.platform === 'win32') return 'it runs on Linux and macOS, not on Windows'
-  return whyNoJdk()
+  const noJdk = await whyNoJdk()
+  if (noJdk !== undefined) return noJdk
+  for (const name of ['bash', 'df']) {
+    if ((await findProgram(name)) === undefined) return `no ${name} on PATH, which Hadoop calls`
+  }
+  return undefined
 }
 
 /** What came beside the jars goes; each jar must be the one that was tried. */

@@ -71,7 +71,12 @@ export class HdfsProcess {
     logFile: string,
   ): Promise<readonly [HdfsProcess, HdfsState]> {
     const java = await requireJava('java')
-    const child = spawn(java, launchArguments(args), { cwd: engine, stdio: ['pipe', 'pipe', 'pipe'] })
+    const child = spawn(java, launchArguments(args), {
+      cwd: engine,
+      stdio: ['pipe', 'pipe', 'pipe'],
+      // a Ctrl-C at the terminal is for the one who started it; without that one it ends with its stdin
+      detached: true,
+    })
     const process = new HdfsProcess(title, child, logFile)
     try {
       return [process, await process.#next()]

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { HdfsProcess, type HdfsState } from './hdfs-process.js'
+import { settingArguments } from './setting-arguments.js'
 
 export interface TrialHdfsOptions {
   /** @default 1 */
@@ -109,8 +110,4 @@ export class TrialHdfs implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
   }
-}
-
-export function settingArguments(settings: Readonly<Record<string, string>>): string[] {
-  return Object.entries(settings).map(([key, value]) => `${key}=${value}`)
 }

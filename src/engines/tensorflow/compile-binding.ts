@@ -5,7 +5,7 @@ import process from 'node:process'
 import { TroupeError } from '../../errors.js'
 import { answers, findProgram, runProgram } from '../program.js'
 import { copyPackage } from './npm-package.js'
-import { QUIET_LOG_SOURCE } from './quiet-log.js'
+import { MODULE_LINE, QUIET_LOG_SOURCE, QUIET_MODULE } from './quiet-log.js'
 import { BINDING_VERSION, LIBRARIES, NODE_API_ARCHIVE } from './release.js'
 
 /** Compilers by the names under which they are installed, if `CXX` names none. */
@@ -55,11 +55,9 @@ export async function compileBinding(
   const src = join(scratch, 'binding')
   await cp(join(bindingPackage, 'binding'), src, { recursive: true })
   const backend = join(src, 'tfjs_backend.cc')
-  const code = await readFile(backend, 'utf8')
-  if (!code.includes(SHARED_SET)) {
-    throw new TroupeError('ERR_ENGINE_INSTALL', `${bindingPackage} is not the binding of ${BINDING_VERSION}`)
-  }
-  await writeFile(backend, code.replace(SHARED_SET, SET_PER_THREAD))
+  const binding = join(src, 'tfjs_binding.cc')
+  await change(backend, SHARED_SET, SET_PER_THREAD)
+  await change(binding, MODULE_LINE, QUIET_MODULE)
   const quiet = join(src, 'quiet_log.cc')
   await writeFile(quiet, QUIET_LOG_SOURCE)
   const nodeApi = await nodeApiHeaders(sources, signal)
@@ -75,9 +73,21 @@ export async function compileBinding(
   }
   await compile([
     ...['-O2', '-std=c++17', '-fPIC', '-shared', '-DNAPI_VERSION=8', `-I${nodeApi}`, `-I${include}`],
-    ...[backend, join(src, 'tfjs_binding.cc'), quiet, '-Wl,--no-as-needed', ...stubs.map(({ file }) => file)],
+    ...[backend, binding, quiet, '-Wl,--no-as-needed', ...stubs.map(({ file }) => file)],
     ...['-Wl,-rpath,$ORIGIN', '-s', '-o', addon],
   ])
+}
+
+/** Replaces a part of a source, which is there: the package's version is pinned. */
+async function change(path: string, part: string, by: string): Promise<void> {
+  const code = await readFile(path, 'utf8')
+  if (!code.includes(part)) {
+    throw new TroupeError(
+      'ERR_ENGINE_INSTALL',
+      `${path} is not of the binding ${BINDING_VERSION}: it has no ${part}`,
+    )
+  }
+  await writeFile(path, code.replace(part, by))
 }
 
 /** Node's own, or those of the npm package: the interface is the same for all versions of Node. */
