@@ -79,6 +79,7 @@ export const REMEDIES = {
   // tensor
   ERR_BACKEND_UNAVAILABLE: 'choose another with --backend, or none: the best that loads is taken then',
   ERR_TENSOR_DTYPE: 'convert the tensor first: tfjs holds float32, int32, bool, complex64 and string',
+  ERR_TENSOR_SHAPE: 'give tensors of the shapes that the message names, or let CompiledSteps choose by shape',
   ERR_BACKEND_CANNOT_TRAIN:
     'install the native library of @tensorflow/tfjs-node-gpu, train with --backend js (slow), or change the layer',
 

@@ -264,7 +264,7 @@ t.test('what cannot be a graph is refused with its reason, and leaves everything
   const product = (batch: readonly tf.Tensor[]): tf.Tensor => tf.matMul(batch[0] as tf.Tensor2D, weight)
   let calls = 0
   let cache: tf.Tensor | undefined
-  const REFUSED: readonly [kind: RefusalKind, message: RegExp, step: Step][] = [
+  const REFUSED: [kind: RefusalKind, message: RegExp, step: Step][] = [
     [
       'step-reads',
       /^the step reads what its op \w*MatMul\w* gave/,
@@ -353,6 +353,14 @@ t.test('what cannot be a graph is refused with its reason, and leaves everything
       batch => [tf.multinomial(product(batch) as tf.Tensor2D, 4, 7)],
     ],
   ]
+  const native = tf.backend() as unknown as {
+    executeSingleOutput(op: string, attributes: unknown[], inputs: tf.Tensor[]): tf.Tensor
+  }
+  REFUSED.push([
+    'graph-refused',
+    /^TensorFlow does not take the step's graph: .*No attr named 'T'/,
+    batch => [native.executeSingleOutput('Square', [], [product(batch)])],
+  ])
   for (const [kind, message, step] of REFUSED) {
     calls = 0
     const [before, tensors] = [weight.dataSync().slice(), tf.memory().numTensors]
@@ -364,12 +372,25 @@ t.test('what cannot be a graph is refused with its reason, and leaves everything
     t.equal(tf.memory().numTensors, tensors, 'no tensor is left behind')
   }
 
+  t.match(
+    compileStep(tf, batch => [product(batch).mul([1, 2, 3])], {
+      weights: [],
+      batch: [x],
+      maxConstantBytes: 11,
+    }),
+    { kind: 'too-large', reason: 'the step brings 12 bytes of constants; the limit is 11' },
+  )
+
   const embed: Step = ([rows]) => [tf.gather(weight, rows as tf.Tensor1D)]
   const graph = compiled(embed, [weight], [tf.tensor1d([0, 3], 'int32')])
   t.strictSame(
     copies(graph.run([tf.tensor1d([2, 2], 'int32')])),
     copies(embed([tf.tensor1d([2, 2], 'int32')])),
   )
+  t.throws(() => graph.run([tf.tensor1d([1, 2, 3], 'int32')]), {
+    code: 'ERR_TENSOR_SHAPE',
+    message: /^a compiled step got a batch of int32\[3\]; it is for int32\[2\]/,
+  })
   const outside = [tf.tensor1d([0, 4], 'int32')]
   t.throws(() => embed(outside), /not in \[0, 3\]/)
   t.throws(() => graph.run(outside), /indices\[1\] = 4 is not in \[0, 4\)/, 'checked by TensorFlow instead')

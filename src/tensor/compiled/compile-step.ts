@@ -1,5 +1,6 @@
 import type * as Tfjs from '@tensorflow/tfjs'
 import { drawMathRandom } from '../../determinism/index.js'
+import { TroupeError } from '../../errors.js'
 import { seededNodes } from './host-values.js'
 import { LoadedGraph } from './loaded-graph.js'
 import { nativeBackend, type NativeBackend } from './native-binding.js'
@@ -12,7 +13,11 @@ export interface CompileOptions {
   readonly weights: readonly Tfjs.Variable[]
   /** A batch as the step will be given: the graph is for its shapes and types. */
   readonly batch: readonly Tfjs.Tensor[]
+  /** All that the step brings from JavaScript; the graph holds a copy. @default 256 MiB */
+  readonly maxConstantBytes?: number
 }
+
+export const DEFAULT_MAX_CONSTANT_BYTES = 256 * 1024 * 1024
 
 /** A step as one graph of TensorFlow. */
 export interface CompiledStep {
@@ -23,10 +28,16 @@ export interface CompiledStep {
    *
    * @param batch of the shapes and types that it was compiled for
    * @returns what the step returns, in tensors of the caller's
+   * @throws ERR_TENSOR_SHAPE for any other batch
    */
   run(batch: readonly Tfjs.Tensor[]): Tfjs.Tensor[]
   /** Frees the graph. */
   dispose(): void
+}
+
+/** Shapes and types of a batch: what a graph is for. */
+export function batchText(batch: readonly Tfjs.Tensor[]): string {
+  return batch.map(({ dtype, shape }) => `${dtype}[${shape.join(', ')}]`).join(', ')
 }
 
 /** Seeds of what the two probes draw. */
@@ -48,7 +59,7 @@ const OTHER_SCALE = 31 / 32
 export function compileStep(
   tf: typeof Tfjs,
   step: Step,
-  { weights, batch }: CompileOptions,
+  { weights, batch, maxConstantBytes = DEFAULT_MAX_CONSTANT_BYTES }: CompileOptions,
 ): CompiledStep | Refusal {
   const backend = nativeBackend(tf)
   if (backend === undefined) {
@@ -61,11 +72,11 @@ export function compileStep(
   const made: ProbeInputs[] = []
   try {
     const probes = PROBE_SEEDS.map((seed, i) => {
-      const inputs = probeInputs(tf, variables, batch, seed, i > 0)
+      const inputs = { ...probeInputs(tf, variables, batch, i > 0), seed, maxConstantBytes }
       made.push(inputs)
       return probe(tf, backend, step, variables, inputs)
     })
-    return new StepGraph(variables, verifiedGraph(tf, backend, probes, made), probes[0]!)
+    return new StepGraph(variables, verifiedGraph(tf, backend, probes, made), probes[0]!, batchText(batch))
   } catch (error) {
     if (error instanceof StepRefused) return { kind: error.kind, reason: error.reason }
     throw error
@@ -81,8 +92,11 @@ class StepGraph implements CompiledStep {
   readonly #outputs: number
   readonly #updates: readonly number[]
   readonly #draws: number
+  /** What it was compiled for. */
+  readonly #batch: string
 
-  constructor(variables: readonly Tfjs.Variable[], graph: LoadedGraph, { trace }: Probe) {
+  constructor(variables: readonly Tfjs.Variable[], graph: LoadedGraph, { trace }: Probe, batch: string) {
+    this.#batch = batch
     this.ops = trace.nodes.filter(({ node }) => node === 'op').length
     this.#variables = variables
     this.#graph = graph
@@ -92,6 +106,13 @@ class StepGraph implements CompiledStep {
   }
 
   run(batch: readonly Tfjs.Tensor[]): Tfjs.Tensor[] {
+    const given = batchText(batch)
+    if (given !== this.#batch) {
+      throw new TroupeError(
+        'ERR_TENSOR_SHAPE',
+        `a compiled step got a batch of ${given}; it is for ${this.#batch}`,
+      )
+    }
     const draws = Array.from({ length: this.#draws }, drawMathRandom)
     const ends = this.#graph.run({ variables: this.#variables, batch, draws })
     const values = ends.splice(this.#outputs)
@@ -161,13 +182,11 @@ function probeInputs(
   tf: typeof Tfjs,
   variables: readonly Tfjs.Variable[],
   batch: readonly Tfjs.Tensor[],
-  seed: number,
   other: boolean,
-): ProbeInputs {
+): Pick<ProbeInputs, 'variables' | 'batch'> {
   const copy = (tensor: Tfjs.Tensor, values: Tfjs.TypedArray): Tfjs.Tensor =>
     tf.keep(tf.tensor(values, tensor.shape, tensor.dtype))
   return {
-    seed,
     variables: variables.map(variable => copy(variable, other ? scaled(variable) : valuesOf(variable))),
     batch: batch.map(tensor => copy(tensor, other ? turned(tensor) : valuesOf(tensor))),
   }

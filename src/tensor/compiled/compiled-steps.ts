@@ -1,5 +1,5 @@
 import type * as Tfjs from '@tensorflow/tfjs'
-import { compileStep, type CompiledStep } from './compile-step.js'
+import { batchText, compileStep, type CompiledStep } from './compile-step.js'
 import type { Step } from './probe.js'
 import type { Refusal } from './refusal.js'
 
@@ -40,7 +40,7 @@ export class CompiledSteps {
 
   /** Makes the step and returns what it returns, in tensors of the caller's. */
   run(batch: readonly Tfjs.Tensor[]): readonly Tfjs.Tensor[] {
-    const key = batch.map(({ dtype, shape }) => `${dtype}[${shape.join(', ')}]`).join(', ')
+    const key = batchText(batch)
     let way = this.#byBatch.get(key)
     if (way === undefined) {
       way = this.#choose(batch)

@@ -15,6 +15,8 @@ export interface ProbeInputs {
   readonly variables: readonly Tfjs.Tensor[]
   readonly batch: readonly Tfjs.Tensor[]
   readonly seed: number
+  /** Of what the step brings from JavaScript. */
+  readonly maxConstantBytes: number
 }
 
 /** A step that was computed to look at it: what it did, and what came of it. */
@@ -38,7 +40,7 @@ export function probe(
 ): Probe {
   const before = variables.map(variable => tf.keep(variable.clone()))
   for (const [i, variable] of variables.entries()) variable.assign(inputs.variables[i]!)
-  const recorder = new StepRecorder(backend, originsOf(backend, inputs))
+  const recorder = new StepRecorder(backend, originsOf(backend, inputs), inputs.maxConstantBytes)
   const random = seedMathRandom(inputs.seed, recorder.drew)
   let outputs: readonly Tfjs.Tensor[] = []
   try {

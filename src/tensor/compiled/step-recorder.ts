@@ -3,9 +3,6 @@ import type { NativeBackend, NativeBinding, OpAttribute, TensorHandle } from './
 import { StepRefused } from './refusal.js'
 import type { Edge, HostNode, InputNode, StepTrace, TraceNode } from './step-trace.js'
 
-/** Constants of a graph lie in one message, which can have at most 2 GiB. */
-export const MAX_CONSTANT_BYTES = 256 * 1024 * 1024
-
 /** Of the ops that kernels of tfjs-node are made of: a graph has a state of its own for them. */
 const STATEFUL_OPS: ReadonlySet<string> = new Set(['Multinomial', 'WriteScalarSummary', 'WriteSummary'])
 
@@ -31,8 +28,11 @@ export class StepRecorder {
   /** The first thing that no graph can do. The step goes on, so that tfjs is left in order. */
   #refused: StepRefused | undefined
 
+  readonly #maxConstantBytes: number
+
   /** @param inputs handles of what changes from run to run */
-  constructor(backend: NativeBackend, inputs: ReadonlyMap<number, InputOrigin>) {
+  constructor(backend: NativeBackend, inputs: ReadonlyMap<number, InputOrigin>, maxConstantBytes: number) {
+    this.#maxConstantBytes = maxConstantBytes
     this.#backend = backend
     this.#binding = backend.binding
     this.#inputs = inputs
@@ -146,8 +146,8 @@ export class StepRecorder {
       this.#refuse(new StepRefused('unknown-type', `the step uses a tensor of TensorFlow's type ${dtype}`))
     }
     this.#constantBytes += bytes.length
-    if (this.#constantBytes > MAX_CONSTANT_BYTES) {
-      const limit = `the limit is ${MAX_CONSTANT_BYTES}`
+    if (this.#constantBytes > this.#maxConstantBytes) {
+      const limit = `the limit is ${this.#maxConstantBytes}`
       this.#refuse(
         new StepRefused('too-large', `the step brings ${this.#constantBytes} bytes of constants; ${limit}`),
       )
