@@ -2,7 +2,7 @@
 import type { Test } from 'tap'
 import { CheckpointStore, FaultyFiles, type CheckpointFiles } from '../../src/checkpoint/index.js'
 import { SeededRandom } from '../../src/determinism/index.js'
-import { FACTS, holds, save, seedOf, write } from './checkpoint-sample.js'
+import { FACTS, holds, save, seedOf } from './checkpoint-sample.js'
 
 /** A new place, with nothing in it. */
 export type NewPlace = () => Promise<CheckpointFiles>
