@@ -165,7 +165,7 @@ t.test('10: Ctrl-C takes a last checkpoint; the job goes on from it as if nothin
   const options = ['--checkpoints', place, '--plain']
   let pressed = false
   const stopped = await startSource(
-    ['src/cli/main.ts', 'run', 'examples/10-resume.ts', ...options],
+    ['src/cli/main.ts', 'run', 'examples/10-resume.ts', '--backend', 'wasm', ...options],
     (stdout, child) => {
       if (pressed || !stdout.includes('epoch 2:')) return
       pressed = true

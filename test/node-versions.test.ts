@@ -35,7 +35,8 @@ interface Done {
 }
 
 async function trained(major: number, ...args: string[]): Promise<Done> {
-  const lines = await output(major, CLI, 'run', 'test/fixtures/jobs/smoke.ts', '--json', ...args)
+  const job = ['test/fixtures/jobs/smoke.ts', '--backend', 'wasm']
+  const lines = await output(major, CLI, 'run', ...job, '--json', ...args)
   const [last = ''] = lines.trimEnd().split('\n').reverse()
   return JSON.parse(last) as Done
 }

@@ -1,5 +1,7 @@
 import type * as Tfjs from '@tensorflow/tfjs'
 import { createRequire } from 'node:module'
+import process from 'node:process'
+import util from 'node:util'
 import { SystemClock } from '../determinism/index.js'
 import { EngineCache } from '../engines/engine-cache.js'
 import {
@@ -14,6 +16,9 @@ import { TFJS_KEY } from '../engines/tensorflow/stand-ins.js'
 
 /** How people get what is missing. */
 const HINT = 'troupe provision tensorflow installs it'
+
+/** Functions that the package calls went with Node 23. */
+const PACKAGE_RUNS = 'isNullOrUndefined' in util
 
 /** What was loaded, or why there is nothing to load. */
 export type NativeProbe =
@@ -42,6 +47,8 @@ export interface NativePlaces {
  */
 export async function loadNative(tf: typeof Tfjs, places: NativePlaces = {}): Promise<NativeProbe> {
   const { require = createRequire(import.meta.url), cache = new EngineCache(new SystemClock()) } = places
+  if (!PACKAGE_RUNS)
+    return { found: false, why: `${BINDING_PACKAGE} does not run on Node ${process.version}` }
   const reasons: string[] = []
   const installed = installedBindings(require)
   for (const { name, addon } of installed) {

@@ -491,7 +491,7 @@ t.test('Places: paths and file: URLs are folders; anything else is refused by na
   for (const place of ['', 'hdfs://name:9000/x', 's3://bucket', 'file://host/share']) {
     t.throws(() => places.open(place), {
       code: 'ERR_CHECKPOINT_PLACE',
-      message: `no checkpoints can be kept in ${JSON.stringify(place)}. Remedy: give a directory of this machine: a path, or a file: URL`,
+      message: `no checkpoints can be kept in ${JSON.stringify(place)}. Remedy: give a directory of this machine, as a path or a file: URL, or one in HDFS: hdfs://, webhdfs://, swebhdfs://`,
     })
   }
   t.end()

@@ -156,7 +156,7 @@ async function printed(run: Run, text: string): Promise<void> {
 }
 
 t.test('Ctrl-C stops a job in good order with exit code 130', async t => {
-  const run = troupe('run', 'examples/06-mnist.ts', '--json')
+  const run = troupe('run', 'examples/06-mnist.ts', '--json', '--backend', 'wasm')
   await printed(run, '"event":"step"')
   run.child.kill('SIGINT')
   t.equal(await run.ended, 130)

@@ -74,7 +74,8 @@ export async function compileBinding(
   await compile([
     ...['-O2', '-std=c++17', '-fPIC', '-shared', '-DNAPI_VERSION=8', `-I${nodeApi}`, `-I${include}`],
     ...[backend, binding, quiet, '-Wl,--no-as-needed', ...stubs.map(({ file }) => file)],
-    ...['-Wl,-rpath,$ORIGIN', '-s', '-o', addon],
+    // Node unloads an addon with the last thread that had it; TensorFlow's own threads would run on without their code.
+    ...['-Wl,-z,nodelete', '-Wl,-rpath,$ORIGIN', '-s', '-o', addon],
   ])
 }
 
