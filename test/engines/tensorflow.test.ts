@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { cpSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { SystemClock } from '../../src/determinism/index.js'
 import { EngineCache, TensorFlowEngine } from '../../src/engines/index.js'
@@ -143,4 +145,16 @@ t.test('an engine that is not there says which command installs it', async t => 
   const engine = new TensorFlowEngine(new EngineCache(new SystemClock(), t.testdir({})))
   t.equal(await engine.find(), undefined)
   t.match(await engine.examine({}), [{ name: 'installed', ok: false, remedy: 'troupe provision tensorflow' }])
+})
+
+t.test('the threads that had it may end, and the process goes on', { skip }, async t => {
+  const program = `
+    const { Worker } = require('node:worker_threads')
+    const thread = new Worker(${JSON.stringify(`require(${JSON.stringify(path)})`)}, { eval: true })
+    thread.on('exit', code => setTimeout(() => console.log('thread', code), 300))
+  `
+  // Without NODE_OPTIONS: loaders of the test's own process do not belong there.
+  const { NODE_OPTIONS: _loaders, ...env } = process.env
+  const { stdout } = await promisify(execFile)(process.execPath, ['-e', program], { env })
+  t.equal(stdout, 'thread 0\n')
 })

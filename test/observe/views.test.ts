@@ -173,6 +173,7 @@ t.test('json: one object a line, the last one short and always with the same fie
   t.same(objects.at(-2), {
     event: 'report',
     phases: DONE.phases,
+    workerSteps: DONE.workerSteps,
     exactNote: null,
     checkpoint: null,
     result: DONE.result,
