@@ -73,7 +73,8 @@ export default defineBench('feed', async b => {
   })
   const feeder: ActorRef<Feeder> = await troupe.spawn(Feeder, {
     name: 'feeder',
-    args: { seed: SEED, workers: RANKS },
+    // Nobody above it: nothing is to be told in a run without kills.
+    args: { job: { seed: SEED, workers: RANKS, kills: [] }, supervisor: troupe.lookup(Feeder, '/none') },
   })
   const rings = await Promise.all(
     readers.map(async (_, rank) => {
