@@ -155,10 +155,9 @@ export class RankExchange {
    */
   obstacle(step: number): Obstacle | undefined {
     this.#step = step
-    const { rank } = this.region
     for (const area of this.#areas) {
-      const isGone = (): boolean => (this.#loose ? area.applied(rank) : area.version) >= step
-      if (!isGone()) return { area, isGone }
+      const answer = this.#answerOf(area, step)
+      if (!answer.isGone()) return answer
     }
     return this.#loose ? this.#looseObstacle(step) : undefined
   }
@@ -201,7 +200,7 @@ export class RankExchange {
     }
     this.#step = step
     for (const [shard, area] of this.#areas.entries()) {
-      waitOut({ area, isGone: () => area.version >= step }, step)
+      waitOut(this.#answerOf(area, step), step)
       this.#pullExact(part, step, shard)
       take(shard)
     }
@@ -238,6 +237,12 @@ export class RankExchange {
       leave()
       this.wait(this.#step)
     }
+  }
+
+  /** One shard's answer to what was pushed before a step. */
+  #answerOf(area: ShardArea, step: number): Obstacle {
+    const { rank } = this.region
+    return { area, isGone: () => (this.#loose ? area.applied(rank) : area.version) >= step }
   }
 
   #pullExact(part: number, step: number, shard: number): void {

@@ -61,10 +61,11 @@ export class ZipArchive {
   /**
    * Writes one file of the archive.
    *
-   * @param hash also told what is written
+   * @returns the SHA-256 of what was written
    * @throws ERR_ENGINE_INSTALL if the archive has no such file, or it is damaged
    */
-  async extract(name: string, to: string, hash: Hash = createHash('sha256')): Promise<Hash> {
+  async extract(name: string, to: string): Promise<Hash> {
+    const hash = createHash('sha256')
     const entry = this.#entries.get(name)
     if (entry === undefined) {
       throw new TroupeError('ERR_ENGINE_INSTALL', `${this.#path} has no ${name}: is it the right archive?`)
